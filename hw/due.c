@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pv-ve: what page-placing threads leave to the main loop.
+ *
+ * A thread that places pages must not wait for the BQL: its holder may be
+ * blocked on a page that only this thread can place.  So it sets a flag of the
+ * vCPU and an event, and the main loop, which has the BQL, does the rest.
+ */
+#include "qemu/osdep.h"
+#include "qemu/lockable.h"
+#include "qemu/main-loop.h"
+#include "hw/core/cpu.h"
+#include "hw/pci/msix.h"
+#include "pv-ve/hw/pv-ve.h"
+#include "trace.h"
+
+static void notify(PvVe *ve, CPUState *cpu, uint32_t how)
+{
+    trace_pv_ve_notify(cpu->cpu_index, how);
+    if (how & PV_VE_NOTIFY_MSIX) {
+        msix_notify(PCI_DEVICE(ve), how >> PV_VE_NOTIFY_ENTRY_SHIFT);
+    } else {
+        ve->accel->interrupt(cpu, how & PV_VE_NOTIFY_VECTOR_MASK);
+    }
+}
+
+static void do_due(PvVe *ve, CPUState *cpu)
+{
+    PvVeVcpu *v = pv_ve_vcpu(ve, cpu);
+    uint32_t how;
+    bool interrupt;
+
+    /* The guest cannot disable meanwhile: that takes the BQL. */
+    WITH_QEMU_LOCK_GUARD(&ve->lock) {
+        interrupt = qatomic_xchg(&v->interrupt_due, false) && pv_ve_enabled(v);
+        how = v->notify;
+    }
+    if (interrupt) {
+        notify(ve, cpu, how);
+    }
+    if (qatomic_xchg(&v->end_wait_due, false)) {
+        ve->accel->end_wait(cpu);
+    }
+    if (qatomic_xchg(&v->resume_due, false)) {
+        ve->accel->resume(cpu);
+    }
+}
+
+static void on_due(EventNotifier *n)
+{
+    PvVe *ve = container_of(n, PvVe, due);
+    CPUState *cpu;
+
+    assert(bql_locked());
+    event_notifier_test_and_clear(n);
+    CPU_FOREACH(cpu) {
+        do_due(ve, cpu);
+    }
+}
+
+bool pv_ve_due_init(PvVe *ve, Error **errp)
+{
+    int ret = event_notifier_init(&ve->due, false);
+
+    if (ret < 0) {
+        error_setg_errno(errp, -ret, "pv-ve: no event notifier");
+        return false;
+    }
+    event_notifier_set_handler(&ve->due, on_due);
+    return true;
+}
+
+void pv_ve_due_exit(PvVe *ve)
+{
+    event_notifier_set_handler(&ve->due, NULL);
+    event_notifier_cleanup(&ve->due);
+}

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pv-ve: state of the device and of its vCPUs, shared by the files of hw/.
+ *
+ * Locks.  PvVe.lock serializes everything that is not marked otherwise; it is a
+ * leaf but for the locks of page sources, is never held across an access to
+ * guest memory that may be missing, and never taken by somebody who then waits
+ * for the BQL.  Order: BQL, PvVe.lock, a source's lock.
+ */
+#ifndef PV_VE_H
+#define PV_VE_H
+
+#include "hw/pci/pci_device.h"
+#include "pv-ve/include/core.h"
+#include "pv-ve/hw/slots.h"
+
+#define TYPE_PV_VE "pv-ve"
+OBJECT_DECLARE_SIMPLE_TYPE(PvVe, PV_VE)
+
+/* Why a missing page was not reflected; see pv_ve_decline_name(). */
+typedef enum PvVeDecline {
+    PV_VE_DECLINE_NONE,
+    PV_VE_DECLINE_DISABLED,     /* the guest has not enabled delivery */
+    PV_VE_DECLINE_SUPPRESSED,   /* not convertible */
+    PV_VE_DECLINE_MODE,         /* real mode, SMM, nested guest */
+    PV_VE_DECLINE_CPL,
+    PV_VE_DECLINE_INTERRUPTS_OFF,
+    PV_VE_DECLINE_NMI,
+    PV_VE_DECLINE_EVENT,        /* an event is being delivered, or not an instruction */
+    PV_VE_DECLINE_BUSY,         /* the busy word is not 0 */
+    PV_VE_DECLINE_SLOTS,        /* no free slot */
+    PV_VE_DECLINE_AREA,         /* information area or PV page itself is missing */
+    PV_VE_DECLINE_SOURCE,       /* the source cannot be asked now */
+    PV_VE_NR_DECLINES,
+} PvVeDecline;
+
+/* Counters: written under PvVe.lock, read by anyone. */
+typedef struct PvVeStats {
+    uint64_t delivered;
+    uint64_t parked;            /* found parked when their page came or failed */
+    uint64_t waited;            /* faults for which a vCPU halted in WAIT */
+    uint64_t resolved;
+    uint64_t failed;
+    uint64_t notified;          /* interrupts asked for */
+    uint64_t declined[PV_VE_NR_DECLINES];
+} PvVeStats;
+
+/* One of the two guest pages of an enabled vCPU, pinned by a reference. */
+typedef struct PvVeArea {
+    PvVeWait wait;              /* linked while it is missing itself */
+    MemoryRegion *mr;           /* NULL: not mapped */
+    hwaddr mr_offset;
+    RAMBlock *block;
+    ram_addr_t page;            /* offset of the block's page that holds it */
+    void *host;
+} PvVeArea;
+
+typedef struct PvVeVcpu {
+    /* The MSRs */
+    uint32_t features;
+    uint32_t control;
+    uint64_t info_gpa;
+    uint64_t page_gpa;
+    uint32_t notify;
+
+    /* Valid while enabled */
+    PvVeArea info;
+    PvVeArea page;
+    PvVeSlots slots;
+    int32_t waiting;            /* slot that WAIT halts for, or -1 */
+
+    PvVeWait hold;              /* linked while the vCPU is held back */
+
+    /* What the main loop still has to do for it; atomic */
+    bool interrupt_due;
+    bool end_wait_due;
+    bool resume_due;
+
+    PvVeStats stats;
+} PvVeVcpu;
+
+struct PvVe {
+    PCIDevice parent_obj;
+
+    /* Properties */
+    bool cpl0, if0, wait, msix;
+
+    uint32_t offered;           /* feature bits */
+    uint32_t nr_vcpus;          /* possible ones, by cpu_index */
+    uint32_t nr_entries;        /* of the MSI-X table */
+    PvVeVcpu *vcpu;
+    const PvVeAccel *accel;
+
+    QemuMutex lock;
+    PvVeWaits waits;
+    EventNotifier due;          /* page-placing threads wake the main loop */
+    VMChangeStateEntry *vm_state;
+    bool restore_due;           /* loaded, not yet run; BQL */
+};
+
+/* The device, NULL if there is none (realized and not unrealized). */
+extern PvVe *pv_ve_device;
+
+static inline PvVeVcpu *pv_ve_vcpu(PvVe *ve, CPUState *cpu)
+{
+    assert(cpu->cpu_index < ve->nr_vcpus);
+    return &ve->vcpu[cpu->cpu_index];
+}
+
+static inline bool pv_ve_enabled(const PvVeVcpu *v)
+{
+    return v->control & PV_VE_CTL_ENABLE;
+}
+
+/* core.c */
+void pv_ve_start_sources(void);
+void pv_ve_vcpu_init(PvVeVcpu *v);
+/* Drop all outstanding faults and unmap the areas (INV_RESET).  BQL and lock held. */
+void pv_ve_vcpu_stop(PvVe *ve, PvVeVcpu *v);
+/* All as after power-on, but generations go on.  BQL and lock held. */
+void pv_ve_vcpu_reset(PvVe *ve, PvVeVcpu *v);
+/* After loading, before the vCPU runs: wait again for what was pending.  BQL held. */
+void pv_ve_vcpu_restore(PvVe *ve, unsigned index);
+
+/* area.c; pv_ve_area_ok() may be called by any thread, the others need the BQL */
+bool pv_ve_area_ok(uint64_t gpa);
+bool pv_ve_area_map(PvVeArea *area, uint64_t gpa);
+void pv_ve_area_unmap(PvVeArea *area);
+/* After a write by the host, which migration would otherwise lose; any thread. */
+void pv_ve_area_dirty(PvVeArea *area, hwaddr offset, hwaddr size);
+
+/* due.c */
+bool pv_ve_due_init(PvVe *ve, Error **errp);
+void pv_ve_due_exit(PvVe *ve);
+
+/* stats.c */
+void pv_ve_class_add_properties(ObjectClass *oc);
+const char *pv_ve_decline_name(PvVeDecline why);
+
+/* vmstate.c */
+extern const VMStateDescription vmstate_pv_ve;
+
+/* sources/withheld.c: the child object that tests and guest developers drive */
+#define TYPE_PV_VE_WITHHELD "pv-ve-withheld"
+
+#endif

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* pv-ve: what users see of the device: properties "stats" and "vcpus". */
+#include "qemu/osdep.h"
+#include "qemu/lockable.h"
+#include "qapi/visitor.h"
+#include "pv-ve/hw/pv-ve.h"
+
+static const char *const decline_name[PV_VE_NR_DECLINES] = {
+    [PV_VE_DECLINE_NONE] = "none",
+    [PV_VE_DECLINE_DISABLED] = "disabled",
+    [PV_VE_DECLINE_SUPPRESSED] = "suppressed",
+    [PV_VE_DECLINE_MODE] = "mode",
+    [PV_VE_DECLINE_CPL] = "cpl",
+    [PV_VE_DECLINE_INTERRUPTS_OFF] = "interrupts-off",
+    [PV_VE_DECLINE_NMI] = "nmi",
+    [PV_VE_DECLINE_EVENT] = "event",
+    [PV_VE_DECLINE_BUSY] = "busy",
+    [PV_VE_DECLINE_SLOTS] = "slots",
+    [PV_VE_DECLINE_AREA] = "area",
+    [PV_VE_DECLINE_SOURCE] = "source",
+};
+
+const char *pv_ve_decline_name(PvVeDecline why)
+{
+    return decline_name[why];
+}
+
+static void add_up(PvVeStats *sum, const PvVeStats *s)
+{
+    sum->delivered += s->delivered;
+    sum->parked += s->parked;
+    sum->waited += s->waited;
+    sum->resolved += s->resolved;
+    sum->failed += s->failed;
+    sum->notified += s->notified;
+    for (unsigned i = 0; i < PV_VE_NR_DECLINES; i++) {
+        sum->declined[i] += s->declined[i];
+    }
+}
+
+static bool visit_declined(Visitor *visitor, uint64_t *declined, Error **errp)
+{
+    bool ok = visit_start_struct(visitor, "declined", NULL, 0, errp);
+
+    if (!ok) {
+        return false;
+    }
+    for (unsigned i = PV_VE_DECLINE_NONE + 1; ok && i < PV_VE_NR_DECLINES; i++) {
+        ok = visit_type_uint64(visitor, decline_name[i], &declined[i], errp);
+    }
+    visit_end_struct(visitor, NULL);
+    return ok;
+}
+
+static void get_stats(Object *obj, Visitor *visitor, const char *name, void *opaque,
+                      Error **errp)
+{
+    PvVe *ve = PV_VE(obj);
+    PvVeStats sum = { 0 };
+    bool ok;
+
+    WITH_QEMU_LOCK_GUARD(&ve->lock) {
+        for (unsigned i = 0; i < ve->nr_vcpus; i++) {
+            add_up(&sum, &ve->vcpu[i].stats);
+        }
+    }
+    if (!visit_start_struct(visitor, name, NULL, 0, errp)) {
+        return;
+    }
+    ok = visit_type_uint64(visitor, "delivered", &sum.delivered, errp) &&
+         visit_type_uint64(visitor, "parked", &sum.parked, errp) &&
+         visit_type_uint64(visitor, "waited", &sum.waited, errp) &&
+         visit_type_uint64(visitor, "resolved", &sum.resolved, errp) &&
+         visit_type_uint64(visitor, "failed", &sum.failed, errp) &&
+         visit_type_uint64(visitor, "notified", &sum.notified, errp) &&
+         visit_declined(visitor, sum.declined, errp);
+    if (ok) {
+        visit_check_struct(visitor, errp);
+    }
+    visit_end_struct(visitor, NULL);
+}
+
+static bool visit_vcpu(Visitor *visitor, PvVe *ve, PvVeVcpu *v, Error **errp)
+{
+    uint64_t features, control, info, page, notify, outstanding;
+    bool ok;
+
+    WITH_QEMU_LOCK_GUARD(&ve->lock) {
+        features = v->features;
+        control = v->control;
+        info = v->info_gpa;
+        page = v->page_gpa;
+        notify = v->notify;
+        outstanding = pv_ve_slots_outstanding(&v->slots);
+    }
+    if (!visit_start_struct(visitor, NULL, NULL, 0, errp)) {
+        return false;
+    }
+    ok = visit_type_uint64(visitor, "features", &features, errp) &&
+         visit_type_uint64(visitor, "control", &control, errp) &&
+         visit_type_uint64(visitor, "info-area", &info, errp) &&
+         visit_type_uint64(visitor, "pv-page", &page, errp) &&
+         visit_type_uint64(visitor, "notify", &notify, errp) &&
+         visit_type_uint64(visitor, "outstanding", &outstanding, errp);
+    visit_end_struct(visitor, NULL);
+    return ok;
+}
+
+static void get_vcpus(Object *obj, Visitor *visitor, const char *name, void *opaque,
+                      Error **errp)
+{
+    PvVe *ve = PV_VE(obj);
+
+    if (!visit_start_list(visitor, name, NULL, 0, errp)) {
+        return;
+    }
+    for (unsigned i = 0; i < ve->nr_vcpus; i++) {
+        if (!visit_vcpu(visitor, ve, &ve->vcpu[i], errp)) {
+            break;
+        }
+    }
+    visit_end_list(visitor, NULL);
+}
+
+void pv_ve_class_add_properties(ObjectClass *oc)
+{
+    object_class_property_add(oc, "stats", "PvVeStats", get_stats, NULL, NULL, NULL);
+    object_class_property_set_description(oc, "stats",
+        "Counters of faults, over all vCPUs, since the device was made");
+    object_class_property_add(oc, "vcpus", "PvVeVcpuList", get_vcpus, NULL, NULL, NULL);
+    object_class_property_set_description(oc, "vcpus",
+        "What the guest negotiated on each vCPU, and its outstanding faults");
+}

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pv-ve: migration and snapshots.
+ *
+ * What travels is what the guest negotiated and each slot of a vCPU that has
+ * delivery enabled.  A fault that is pending travels as the GPA of its page; the
+ * destination waits for that page in its own way, or finds it present.  Nothing
+ * of guest memory is touched before the machine runs.
+ */
+#include "qemu/osdep.h"
+#include "qemu/error-report.h"
+#include "qemu/lockable.h"
+#include "hw/pci/msix.h"
+#include "migration/vmstate.h"
+#include "pv-ve/hw/pv-ve.h"
+
+static const VMStateDescription vmstate_slot = {
+    .name = "pv-ve/slot",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .fields = (const VMStateField[]) {
+        VMSTATE_UINT64(gpa, PvVeSlot),
+        VMSTATE_UINT32(generation, PvVeSlot),
+        VMSTATE_UINT8(state, PvVeSlot),
+        VMSTATE_BOOL(failed, PvVeSlot),
+        VMSTATE_BOOL(posted, PvVeSlot),
+        VMSTATE_END_OF_LIST()
+    }
+};
+
+static bool slots_needed(void *opaque)
+{
+    const PvVeVcpu *v = opaque;
+
+    for (unsigned i = 0; i < PV_VE_SLOTS; i++) {
+        if (v->slots.slot[i].generation) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static const VMStateDescription vmstate_slots = {
+    .name = "pv-ve/vcpu/slots",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .needed = slots_needed,
+    .fields = (const VMStateField[]) {
+        VMSTATE_STRUCT_ARRAY(slots.slot, PvVeVcpu, PV_VE_SLOTS, 1, vmstate_slot, PvVeSlot),
+        VMSTATE_END_OF_LIST()
+    }
+};
+
+static const VMStateDescription vmstate_vcpu = {
+    .name = "pv-ve/vcpu",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .fields = (const VMStateField[]) {
+        VMSTATE_UINT32(features, PvVeVcpu),
+        VMSTATE_UINT32(control, PvVeVcpu),
+        VMSTATE_UINT64(info_gpa, PvVeVcpu),
+        VMSTATE_UINT64(page_gpa, PvVeVcpu),
+        VMSTATE_UINT32(notify, PvVeVcpu),
+        VMSTATE_INT32(waiting, PvVeVcpu),
+        VMSTATE_BOOL(interrupt_due, PvVeVcpu),
+        VMSTATE_END_OF_LIST()
+    },
+    .subsections = (const VMStateDescription * const []) {
+        &vmstate_slots,
+        NULL
+    }
+};
+
+/* What is loaded replaces what was: nothing may go on waiting for it. */
+static int pre_load(void *opaque)
+{
+    PvVe *ve = opaque;
+
+    QEMU_LOCK_GUARD(&ve->lock);
+    for (unsigned i = 0; i < ve->nr_vcpus; i++) {
+        pv_ve_vcpu_reset(ve, &ve->vcpu[i]);
+    }
+    return 0;
+}
+
+static bool slot_ok(const PvVeSlot *slot)
+{
+    return slot->state <= PV_VE_SLOT_DONE && slot->generation <= PV_VE_GEN_MAX &&
+           (slot->generation || slot->state == PV_VE_SLOT_FREE);
+}
+
+static int post_load(void *opaque, int version_id)
+{
+    PvVe *ve = opaque;
+
+    for (unsigned i = 0; i < ve->nr_vcpus; i++) {
+        const PvVeVcpu *v = &ve->vcpu[i];
+
+        if (v->features & ~ve->offered) {
+            error_report("pv-ve: the guest uses features 0x%x of vCPU %u, but this device "
+                         "offers only 0x%x; give it the properties of the source",
+                         v->features, i, ve->offered);
+            return -EINVAL;
+        }
+        if (v->waiting < -1 || v->waiting >= PV_VE_SLOTS) {
+            error_report("pv-ve: vCPU %u waits for slot %d, which does not exist", i,
+                         v->waiting);
+            return -EINVAL;
+        }
+        for (unsigned s = 0; s < PV_VE_SLOTS; s++) {
+            if (!slot_ok(&v->slots.slot[s])) {
+                error_report("pv-ve: slot %u of vCPU %u is not valid", s, i);
+                return -EINVAL;
+            }
+        }
+    }
+    ve->restore_due = true;
+    return 0;
+}
+
+const VMStateDescription vmstate_pv_ve = {
+    .name = "pv-ve",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .pre_load = pre_load,
+    .post_load = post_load,
+    .fields = (const VMStateField[]) {
+        VMSTATE_PCI_DEVICE(parent_obj, PvVe),
+        VMSTATE_MSIX(parent_obj, PvVe),
+        VMSTATE_UINT32_EQUAL(nr_vcpus, PvVe, NULL),
+        VMSTATE_STRUCT_VARRAY_POINTER_UINT32(vcpu, PvVe, nr_vcpus, vmstate_vcpu, PvVeVcpu),
+        VMSTATE_END_OF_LIST()
+    }
+};

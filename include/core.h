@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pv-ve: the core's interface to accelerator ends and page sources.
+ *
+ * Ends and sources know this file and not each other.  There is at most one
+ * pv-ve device, so neither is handed one.
+ */
+#ifndef PV_VE_CORE_H
+#define PV_VE_CORE_H
+
+#include "exec/hwaddr.h"
+#include "exec/cpu-common.h"
+#include "exec/ramblock.h"
+#include "qapi/error.h"
+#include "pv-ve/include/abi/pv-ve.h"
+
+#define PV_VE_CPUID_BASE    0x40000200u
+#define PV_VE_FIRST_MSR     0x50565600u
+
+/* ---- Accelerator ends -------------------------------------------------- */
+
+/*
+ * What an accelerator does for the core.  Exactly one end is in use, chosen when
+ * the device is realized.
+ */
+typedef struct PvVeAccel {
+    const char *name;
+    bool (*in_use)(void);
+
+    /* Called once, with the BQL, when the device is realized; may be NULL. */
+    void (*start)(void);
+    /* Raise @vector in @cpu's local APIC.  BQL held. */
+    void (*interrupt)(CPUState *cpu, uint8_t vector);
+    /* End the halt of a WAIT of @cpu; harmless if it is in none.  BQL held. */
+    void (*end_wait)(CPUState *cpu);
+    /* Let a @cpu that pv_ve_hold() stopped run again.  BQL held. */
+    void (*resume)(CPUState *cpu);
+    /* Drop translations that lead to pages that just became missing.  BQL held. */
+    void (*flush)(void);
+} PvVeAccel;
+
+/* Called by an end's constructor. */
+void pv_ve_register_accel(const PvVeAccel *accel);
+
+/* What the vCPU was doing when it touched the page. */
+typedef struct PvVeGuestState {
+    unsigned cpl;
+    bool interrupts_on;         /* RFLAGS.IF */
+    bool nmi;                   /* between an NMI and its IRET */
+    bool event;                 /* an exception or interrupt is being delivered,
+                                   or the access is not an instruction's own */
+    bool mode;                  /* real mode, SMM or a nested guest */
+    bool restartable;           /* may be held back: begins anew when resumed */
+} PvVeGuestState;
+
+typedef struct PvVeFault {
+    hwaddr gpa;
+    uint64_t gla;               /* if PV_VE_Q_GLA_VALID */
+    uint32_t qualification;     /* PV_VE_Q_* */
+    PvVeGuestState guest;
+} PvVeFault;
+
+typedef enum PvVeVerdict {
+    PV_VE_PRESENT,              /* the page is there: go on */
+    PV_VE_DELIVER,              /* raise vector 20; the information area is written */
+    PV_VE_BLOCK,                /* go on: the host blocks the access, as ever */
+    PV_VE_HOLD,                 /* out of reach: leave the instruction, pv_ve_hold() */
+} PvVeVerdict;
+
+/*
+ * Is any page missing anywhere?  The one test in an accelerator's fast path.
+ */
+extern unsigned pv_ve_armed;    /* atomic */
+
+static inline bool pv_ve_is_armed(void)
+{
+    return unlikely(qatomic_read(&pv_ve_armed));
+}
+
+/*
+ * A vCPU touches @fault->gpa: what is to become of it?  In the vCPU's thread (or
+ * with the vCPU stopped), in an RCU critical section, while nothing of the guest
+ * runs on that vCPU.  Never waits for a page or for the BQL.
+ */
+PvVeVerdict pv_ve_fault(CPUState *cpu, const PvVeFault *fault);
+
+/*
+ * After PV_VE_HOLD: let @cpu wait for the page at @gpa outside of guest code.
+ * True: it waits, and PvVeAccel.resume comes when the page does; false: the page
+ * is there.  In the vCPU's thread, BQL held.
+ */
+bool pv_ve_hold(CPUState *cpu, hwaddr gpa);
+
+/* Is @index one of our MSRs, and is there a device? */
+bool pv_ve_has_msr(uint32_t index);
+
+typedef enum PvVeMsrResult {
+    PV_VE_MSR_OK,
+    PV_VE_MSR_GP,               /* #GP(0), nothing changed */
+    PV_VE_MSR_HALT,             /* WAIT: halt until PvVeAccel.end_wait or an interrupt,
+                                   then execute the WRMSR again */
+} PvVeMsrResult;
+
+/*
+ * RDMSR and WRMSR at CPL 0.  In the vCPU's thread (or with the vCPU stopped);
+ * takes the BQL by itself if it needs it.
+ */
+PvVeMsrResult pv_ve_rdmsr(CPUState *cpu, uint32_t index, uint64_t *value);
+PvVeMsrResult pv_ve_wrmsr(CPUState *cpu, uint32_t index, uint64_t value);
+
+/* ---- Page sources ------------------------------------------------------ */
+
+/*
+ * Who makes pages missing and present.  All of these may be called by any
+ * thread, take no BQL and do not block.  Offsets are in bytes, at the start of a
+ * page of the block (qemu_ram_pagesize()).
+ */
+typedef enum PvVePageState {
+    PV_VE_PAGE_PRESENT,
+    PV_VE_PAGE_MISSING,
+    PV_VE_PAGE_SUPPRESSED,      /* missing, and its owner wants no #VE for it */
+    PV_VE_PAGE_FAILED,          /* missing for ever */
+} PvVePageState;
+
+typedef struct PvVeSource {
+    const char *name;
+    /* The host blocks whoever touches a missing page (userfaultfd). */
+    bool blocks;
+    /* Called once, with the BQL, when the device is realized; may be NULL. */
+    void (*start)(void);
+    PvVePageState (*state)(RAMBlock *block, ram_addr_t offset);
+    /* Ask for the page; false if that is not possible now. */
+    bool (*request)(RAMBlock *block, ram_addr_t offset);
+    /*
+     * An access that can be neither blocked nor held needs the page at once.
+     * Only for sources that do not block.
+     */
+    void (*supply)(RAMBlock *block, ram_addr_t offset);
+} PvVeSource;
+
+#define PV_VE_MAX_SOURCES 4
+
+/* Called by a source's constructor. */
+void pv_ve_register_source(const PvVeSource *source);
+
+/*
+ * The source may have missing pages from now on (counted), or no more.  On
+ * disarm, what is still pending counts as arrived unless another source has it.
+ */
+void pv_ve_arm(void);
+void pv_ve_disarm(void);
+
+/* Pages that were present are missing now.  BQL held. */
+void pv_ve_pages_withdrawn(void);
+
+/*
+ * The page has been placed, or will never come.  Any thread, no BQL; one atomic
+ * load if nobody waits.  The page's state must have changed before.
+ */
+void pv_ve_page_arrived(RAMBlock *block, ram_addr_t offset);
+void pv_ve_page_failed(RAMBlock *block, ram_addr_t offset);
+
+/*
+ * Guest RAM at @gpa that may be reflected: RAM of a memory backend, writable.
+ * Everything else is suppressed by default.  Returns the block and the offset
+ * in it, NULL if it is anything else.  RCU critical section or BQL.
+ */
+RAMBlock *pv_ve_ram_at(hwaddr gpa, ram_addr_t *offset);
+
+#endif
