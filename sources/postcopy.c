@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pv-ve: pages that postcopy migration has not delivered yet.
+ *
+ * Which pages those are, migration's own bitmap of received pages says; it is
+ * valid from the start of listening to the end of postcopy, which is when this
+ * source is active.
+ *
+ * A page may be asked for only by migration's fault thread.  That thread also
+ * polls the file descriptors of external processes that share guest memory and
+ * report their faults in userfaultfd messages; we are one more of those: a pipe
+ * into which a vCPU's thread writes the message that its fault would have made.
+ */
+#include "qemu/osdep.h"
+#include <glib-unix.h>
+#include "qapi/error.h"
+#include "qemu/lockable.h"
+#include "qemu/notify.h"
+#include "migration/migration.h"
+#include "migration/postcopy-ram.h"
+#include "migration/ram.h"
+#include "pv-ve/include/core.h"
+
+#ifdef CONFIG_LINUX
+#include <linux/userfaultfd.h>
+
+static struct {
+    QemuMutex lock;             /* leaf; keeps the bitmaps while they are read */
+    bool active;
+    int ask[2];                 /* the pipe: read end for the fault thread */
+    struct PostCopyFD fd;
+    NotifierWithReturn notifier;
+} postcopy = { .ask = { -1, -1 } };
+
+static bool has_bitmap(RAMBlock *block, ram_addr_t offset)
+{
+    return block->receivedmap && offset < block->postcopy_length;
+}
+
+static PvVePageState page_state(RAMBlock *block, ram_addr_t offset)
+{
+    QEMU_LOCK_GUARD(&postcopy.lock);
+    if (!postcopy.active || !has_bitmap(block, offset) ||
+        ramblock_recv_bitmap_test_byte_offset(block, offset)) {
+        return PV_VE_PAGE_PRESENT;
+    }
+    return PV_VE_PAGE_MISSING;
+}
+
+/*
+ * A full pipe, hundreds of vCPUs deep, is no reason to wait: the fault is then
+ * declined and the vCPU's own access asks.
+ */
+static bool request(RAMBlock *block, ram_addr_t offset)
+{
+    struct uffd_msg msg = {
+        .event = UFFD_EVENT_PAGEFAULT,
+        .arg.pagefault.address = (uintptr_t)block->host + offset,
+    };
+
+    QEMU_LOCK_GUARD(&postcopy.lock);
+    return postcopy.active && write(postcopy.ask[1], &msg, sizeof(msg)) == sizeof(msg);
+}
+
+/*
+ * In the fault thread.  The request goes out under a descriptor whose wake-up is
+ * that of QEMU's own userfaultfd, where nobody sleeps for this page because of us.
+ */
+static int on_ask(struct PostCopyFD *fd, void *opaque)
+{
+    struct uffd_msg *msg = opaque;
+    void *host = (void *)(uintptr_t)msg->arg.pagefault.address;
+    struct PostCopyFD own = {
+        .fd = migration_incoming_get_current()->userfault_fd,
+        .idstr = fd->idstr,
+    };
+    ram_addr_t offset;
+    RAMBlock *block = qemu_ram_block_from_host(host, false, &offset);
+
+    if (!block) {
+        return 0;
+    }
+    return postcopy_request_shared_page(&own, block, (uintptr_t)host, offset);
+}
+
+/* In the threads that place pages, after each page; never waits for the BQL. */
+static int on_placed(struct PostCopyFD *fd, RAMBlock *block, uint64_t offset)
+{
+    pv_ve_page_arrived(block, offset);
+    return 0;
+}
+
+static int prepare(Error **errp)
+{
+    if (!g_unix_open_pipe(postcopy.ask, FD_CLOEXEC, NULL) ||
+        !g_unix_set_fd_nonblocking(postcopy.ask[0], true, NULL) ||
+        !g_unix_set_fd_nonblocking(postcopy.ask[1], true, NULL)) {
+        error_setg_errno(errp, errno, "pv-ve: no pipe to postcopy's fault thread");
+        return -1;
+    }
+    /* Best effort; the default holds 2048 requests. */
+    fcntl(postcopy.ask[1], F_SETPIPE_SZ, 1 << 20);
+    postcopy.fd = (struct PostCopyFD) {
+        .fd = postcopy.ask[0],
+        .handler = on_ask,
+        .waker = on_placed,
+        .idstr = "pv-ve",
+    };
+    postcopy_register_shared_ufd(&postcopy.fd);
+    return 0;
+}
+
+static void set_active(bool active)
+{
+    WITH_QEMU_LOCK_GUARD(&postcopy.lock) {
+        postcopy.active = active;
+    }
+}
+
+/* The fault thread has ended; the bitmaps are freed after this. */
+static void finish(void)
+{
+    if (postcopy.active) {
+        set_active(false);
+        pv_ve_disarm();
+    }
+    if (postcopy.ask[0] >= 0) {
+        postcopy_unregister_shared_ufd(&postcopy.fd);
+        close(postcopy.ask[0]);
+        close(postcopy.ask[1]);
+        postcopy.ask[0] = postcopy.ask[1] = -1;
+    }
+}
+
+static int on_phase(NotifierWithReturn *notifier, void *data, Error **errp)
+{
+    struct PostcopyNotifyData *phase = data;
+
+    switch (phase->reason) {
+    case POSTCOPY_NOTIFY_INBOUND_ADVISE:
+        finish();
+        return prepare(errp);
+    case POSTCOPY_NOTIFY_INBOUND_LISTEN:
+        set_active(true);
+        pv_ve_arm();
+        return 0;
+    case POSTCOPY_NOTIFY_INBOUND_END:
+        finish();
+        return 0;
+    default:
+        return 0;
+    }
+}
+
+static void start(void)
+{
+    qemu_mutex_init(&postcopy.lock);
+    postcopy.notifier.notify = on_phase;
+    postcopy_add_notifier(&postcopy.notifier);
+}
+
+static const PvVeSource source = {
+    .name = "postcopy",
+    .blocks = true,
+    .start = start,
+    .state = page_state,
+    .request = request,
+};
+
+static void __attribute__((constructor)) register_source(void)
+{
+    pv_ve_register_source(&source);
+}
+#endif

@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pv-ve: ranges of guest RAM that a test or a guest developer withholds.
+ *
+ * A withheld page keeps its content and is out of the guest's reach until it is
+ * released.  A page that failed is withheld too, and its faults are told so.
+ */
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qapi/visitor.h"
+#include "qemu/bitmap.h"
+#include "qemu/lockable.h"
+#include "qemu/module.h"
+#include "qom/object.h"
+#include "exec/address-spaces.h"
+#include "exec/memory.h"
+#include "pv-ve/include/core.h"
+
+#define TYPE_PV_VE_WITHHELD "pv-ve-withheld"
+
+/* The pages of one RAM block, one bit each.  Once made it stays, and pins the RAM. */
+typedef struct Block {
+    QLIST_ENTRY(Block) link;
+    RAMBlock *ram;
+    unsigned long *missing;     /* withheld or failed */
+    unsigned long *suppressed;  /* withheld, no #VE */
+    unsigned long *failed;
+} Block;
+
+static QemuMutex lock;          /* of all of this; a leaf */
+static QLIST_HEAD(, Block) blocks = QLIST_HEAD_INITIALIZER(blocks);
+static uint64_t nr_missing;     /* in all blocks */
+
+static Block *find(RAMBlock *ram)
+{
+    Block *b;
+
+    QLIST_FOREACH(b, &blocks, link) {
+        if (b->ram == ram) {
+            return b;
+        }
+    }
+    return NULL;
+}
+
+static PvVePageState page_state(RAMBlock *ram, ram_addr_t offset)
+{
+    size_t page = offset / qemu_ram_pagesize(ram);
+    Block *b;
+
+    QEMU_LOCK_GUARD(&lock);
+    b = find(ram);
+    if (!b || !test_bit(page, b->missing)) {
+        return PV_VE_PAGE_PRESENT;
+    }
+    return test_bit(page, b->failed) ? PV_VE_PAGE_FAILED :
+           test_bit(page, b->suppressed) ? PV_VE_PAGE_SUPPRESSED : PV_VE_PAGE_MISSING;
+}
+
+/* Whoever withholds knows. */
+static bool request(RAMBlock *ram, ram_addr_t offset)
+{
+    return true;
+}
+
+/* ---- One page ---------------------------------------------------------- */
+
+typedef enum Change { WITHHOLD, WITHHOLD_SUPPRESSED, FAIL, RELEASE } Change;
+
+static void put_bit(size_t bit, unsigned long *bitmap, bool value)
+{
+    if (value) {
+        set_bit(bit, bitmap);
+    } else {
+        clear_bit(bit, bitmap);
+    }
+}
+
+/* Lock held. */
+static void mark(Block *b, size_t page, Change change)
+{
+    nr_missing -= test_bit(page, b->missing);
+    put_bit(page, b->missing, change != RELEASE);
+    put_bit(page, b->suppressed, change == WITHHOLD_SUPPRESSED);
+    put_bit(page, b->failed, change == FAIL);
+    nr_missing += test_bit(page, b->missing);
+}
+
+/*
+ * The state changes first, then the core is told, without the lock: it asks for
+ * the state while it holds its own.
+ */
+static void change_page(RAMBlock *ram, size_t page, Change change)
+{
+    ram_addr_t offset = page * qemu_ram_pagesize(ram);
+    bool arm, disarm;
+
+    WITH_QEMU_LOCK_GUARD(&lock) {
+        uint64_t before = nr_missing;
+
+        mark(find(ram), page, change);
+        arm = nr_missing && !before;
+        disarm = !nr_missing && before;
+    }
+    if (arm) {
+        pv_ve_arm();
+    }
+    if (change == RELEASE) {
+        pv_ve_page_arrived(ram, offset);
+    } else if (change == FAIL) {
+        pv_ve_page_failed(ram, offset);
+    }
+    if (disarm) {
+        pv_ve_disarm();
+    }
+}
+
+/* Any thread: whoever cannot wait gets the page. */
+static void supply(RAMBlock *ram, ram_addr_t offset)
+{
+    change_page(ram, offset / qemu_ram_pagesize(ram), RELEASE);
+}
+
+/* ---- Ranges of guest-physical addresses, BQL held ----------------------- */
+
+static void need_block(RAMBlock *ram)
+{
+    size_t pages = DIV_ROUND_UP(ram->max_length, qemu_ram_pagesize(ram));
+    Block *b;
+
+    if (find(ram)) {
+        return;
+    }
+    b = g_new0(Block, 1);
+    b->ram = ram;
+    b->missing = bitmap_new(pages);
+    b->suppressed = bitmap_new(pages);
+    b->failed = bitmap_new(pages);
+    memory_region_ref(ram->mr);
+    QEMU_LOCK_GUARD(&lock);
+    QLIST_INSERT_HEAD(&blocks, b, link);
+}
+
+/* The RAM at the start of the range, as far as it goes; a reference to it. */
+static bool find_ram(uint64_t gpa, uint64_t size, MemoryRegionSection *section, Error **errp)
+{
+    uint64_t page_size, found;
+
+    *section = memory_region_find(get_system_memory(), gpa, size);
+    if (!section->mr || !memory_region_is_ram(section->mr) ||
+        section->offset_within_address_space != gpa) {
+        memory_region_unref(section->mr);
+        error_setg(errp, "there is no RAM at 0x%" PRIx64 "; give a range of guest RAM", gpa);
+        return false;
+    }
+    page_size = qemu_ram_pagesize(section->mr->ram_block);
+    found = int128_get64(section->size);
+    if ((section->offset_within_region | found) % page_size) {
+        memory_region_unref(section->mr);
+        error_setg(errp, "start and size must be multiples of 0x%" PRIx64 ", the page size of "
+                   "the RAM at 0x%" PRIx64, page_size, gpa);
+        return false;
+    }
+    return true;
+}
+
+static bool check_range(uint64_t start, uint64_t size, Error **errp)
+{
+    if (!size || start + size < start) {
+        error_setg(errp, "the size must not be 0, nor the range go past the end of the "
+                   "address space");
+        return false;
+    }
+    for (uint64_t done = 0; done < size;) {
+        MemoryRegionSection section;
+
+        if (!find_ram(start + done, size - done, &section, errp)) {
+            return false;
+        }
+        done += int128_get64(section.size);
+        memory_region_unref(section.mr);
+    }
+    return true;
+}
+
+static void change_section(const MemoryRegionSection *section, Change change)
+{
+    RAMBlock *ram = section->mr->ram_block;
+    size_t page_size = qemu_ram_pagesize(ram);
+    size_t first = section->offset_within_region / page_size;
+    size_t pages = int128_get64(section->size) / page_size;
+
+    need_block(ram);
+    for (size_t i = 0; i < pages; i++) {
+        change_page(ram, first + i, change);
+    }
+}
+
+/* Nothing changes unless all of the range is RAM. */
+static void change_range(uint64_t start, uint64_t size, Change change, Error **errp)
+{
+    if (!check_range(start, size, errp)) {
+        return;
+    }
+    for (uint64_t done = 0; done < size;) {
+        MemoryRegionSection section;
+
+        find_ram(start + done, size - done, &section, &error_abort);
+        change_section(&section, change);
+        done += int128_get64(section.size);
+        memory_region_unref(section.mr);
+    }
+    if (change != RELEASE) {
+        pv_ve_pages_withdrawn();
+    }
+}
+
+/* ---- The object --------------------------------------------------------- */
+
+struct PvVeWithheld {
+    Object parent_obj;
+};
+OBJECT_DECLARE_SIMPLE_TYPE(PvVeWithheld, PV_VE_WITHHELD)
+
+static bool visit_range(Visitor *v, const char *name, uint64_t *start, uint64_t *size,
+                        bool *suppressed, Error **errp)
+{
+    bool given = false;
+    bool ok;
+
+    if (!visit_start_struct(v, name, NULL, 0, errp)) {
+        return false;
+    }
+    ok = visit_type_uint64(v, "start", start, errp) && visit_type_size(v, "size", size, errp);
+    if (ok && suppressed && visit_optional(v, "suppressed", &given)) {
+        ok = visit_type_bool(v, "suppressed", suppressed, errp);
+    }
+    ok = ok && visit_check_struct(v, errp);
+    visit_end_struct(v, NULL);
+    return ok;
+}
+
+static void set_withhold(Object *obj, Visitor *v, const char *name, void *opaque,
+                         Error **errp)
+{
+    uint64_t start, size;
+    bool suppressed = false;
+
+    if (visit_range(v, name, &start, &size, &suppressed, errp)) {
+        change_range(start, size, suppressed ? WITHHOLD_SUPPRESSED : WITHHOLD, errp);
+    }
+}
+
+static void set_release(Object *obj, Visitor *v, const char *name, void *opaque, Error **errp)
+{
+    uint64_t start, size;
+
+    if (visit_range(v, name, &start, &size, NULL, errp)) {
+        change_range(start, size, RELEASE, errp);
+    }
+}
+
+static void set_fail(Object *obj, Visitor *v, const char *name, void *opaque, Error **errp)
+{
+    uint64_t start, size;
+
+    if (visit_range(v, name, &start, &size, NULL, errp)) {
+        change_range(start, size, FAIL, errp);
+    }
+}
+
+static void get_pages(Object *obj, Visitor *v, const char *name, void *opaque, Error **errp)
+{
+    uint64_t pages;
+
+    WITH_QEMU_LOCK_GUARD(&lock) {
+        pages = nr_missing;
+    }
+    visit_type_uint64(v, name, &pages, errp);
+}
+
+static void withheld_class_init(ObjectClass *oc, void *data)
+{
+    object_class_property_add(oc, "withhold", "PvVeRange", NULL, set_withhold, NULL, NULL);
+    object_class_property_set_description(oc, "withhold",
+        "Take a range of guest RAM out of the guest's reach: start, size in bytes; "
+        "suppressed: without #VE");
+    object_class_property_add(oc, "release", "PvVeRange", NULL, set_release, NULL, NULL);
+    object_class_property_set_description(oc, "release", "Let the guest have a range");
+    object_class_property_add(oc, "fail", "PvVeRange", NULL, set_fail, NULL, NULL);
+    object_class_property_set_description(oc, "fail",
+        "Withhold a range and say that it will never come");
+    object_class_property_add(oc, "pages", "uint64", get_pages, NULL, NULL, NULL);
+    object_class_property_set_description(oc, "pages", "How many pages are withheld or failed");
+}
+
+static const TypeInfo withheld_type = {
+    .name = TYPE_PV_VE_WITHHELD,
+    .parent = TYPE_OBJECT,
+    .instance_size = sizeof(PvVeWithheld),
+    .class_init = withheld_class_init,
+};
+
+static void register_types(void)
+{
+    type_register_static(&withheld_type);
+}
+type_init(register_types)
+
+static const PvVeSource source = {
+    .name = "withheld",
+    .blocks = false,
+    .state = page_state,
+    .request = request,
+    .supply = supply,
+};
+
+static void __attribute__((constructor)) register_source(void)
+{
+    qemu_mutex_init(&lock);
+    pv_ve_register_source(&source);
+}
