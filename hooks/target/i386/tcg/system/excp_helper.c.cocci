@@ -1,0 +1,27 @@
+// Under TCG a page that is not there is seen when its translation is about to
+// enter the TLB.
+//
+// expect 1: #include "pv-ve/include/hooks.h"
+// expect 1: pv_ve_tcg_tlb_fill(
+
+@@
+@@
+#include "qemu/osdep.h"
++#include "pv-ve/include/hooks.h"
+
+@@
+typedef CPUState, MMUAccessType, vaddr, uintptr_t, bool, TranslateResult;
+identifier cs, addr, size, access_type, mmu_idx, probe, retaddr, out;
+@@
+ bool x86_cpu_tlb_fill(CPUState *cs, vaddr addr, int size,
+                       MMUAccessType access_type, int mmu_idx,
+                       bool probe, uintptr_t retaddr)
+ {
+     ...
+     TranslateResult out;
+     <...
++    pv_ve_tcg_tlb_fill(cs, addr, out.paddr, access_type, mmu_idx, probe,
++                       retaddr);
+     tlb_set_page_with_attrs(...);
+     ...>
+ }
