@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * pv-ve: the life of a fault.
+ * pv-ve: a vCPU touches a page.
  *
- * A vCPU's thread takes a slot and registers it as waiting, then delivers; a
- * page-placing thread finds the waiters of its page and marks their slots.  The
- * invariants named INV_* are those of tests/model/slot.pml.
+ * Its thread takes a slot, registers it as waiting and delivers; arrive.c is the
+ * other half.  The invariants named INV_* are those of tests/model/slot.pml.
  */
 #include "qemu/osdep.h"
 #include "qemu/lockable.h"
@@ -38,7 +37,7 @@ void pv_ve_start_sources(void)
 
 /* ---- Pages ------------------------------------------------------------- */
 
-static ram_addr_t page_of(RAMBlock *block, ram_addr_t offset)
+ram_addr_t pv_ve_page_of(RAMBlock *block, ram_addr_t offset)
 {
     return ROUND_DOWN(offset, qemu_ram_pagesize(block));
 }
@@ -75,7 +74,7 @@ RAMBlock *pv_ve_ram_at(hwaddr gpa, ram_addr_t *offset)
     return block && is_convertible(mr) ? block : NULL;
 }
 
-static PvVePageState page_state(RAMBlock *block, ram_addr_t page, const PvVeSource **source)
+PvVePageState pv_ve_page_state(RAMBlock *block, ram_addr_t page, const PvVeSource **source)
 {
     for (unsigned i = 0; i < nr_sources; i++) {
         PvVePageState state = sources[i]->state(block, page);
@@ -88,20 +87,16 @@ static PvVePageState page_state(RAMBlock *block, ram_addr_t page, const PvVeSour
     return PV_VE_PAGE_PRESENT;
 }
 
-/*
- * Is the area present?  If not, see to it that it comes: until then nothing is
- * delivered to its vCPU, and nothing is written to it.  Lock held.
- */
-static bool area_present(PvVe *ve, PvVeArea *area)
+bool pv_ve_area_present(PvVe *ve, PvVeArea *area)
 {
     const PvVeSource *source;
 
-    if (page_state(area->block, area->page, &source) == PV_VE_PAGE_PRESENT) {
+    if (pv_ve_page_state(area->block, area->page, &source) == PV_VE_PAGE_PRESENT) {
         return true;
     }
     if (!area->wait.linked) {
         pv_ve_waits_add(&ve->waits, &area->wait, area->block, area->page);
-        if (page_state(area->block, area->page, &source) == PV_VE_PAGE_PRESENT) {
+        if (pv_ve_page_state(area->block, area->page, &source) == PV_VE_PAGE_PRESENT) {
             pv_ve_waits_remove(&ve->waits, &area->wait);
             return true;
         }
@@ -165,59 +160,6 @@ static bool is_busy(const PvVeVcpu *v)
     return qatomic_read(&info->busy) != 0;
 }
 
-/* Mark the slot for the guest, and notify if it parked.  PV page present. */
-static void post(PvVe *ve, PvVeVcpu *v, unsigned index)
-{
-    bool raise;
-
-    if (pv_ve_slots_post(&v->slots, index, v->page.host, &raise)) {
-        v->stats.parked++;
-        if (raise) {
-            v->stats.notified++;
-            qatomic_set(&v->interrupt_due, true);
-            event_notifier_set(&ve->due);
-        }
-    }
-    pv_ve_area_dirty(&v->page, 0, PV_VE_AREA_SIZE);
-}
-
-/* The page of a PENDING slot, whose wait is over, is there or never comes. */
-static void finish(PvVe *ve, PvVeVcpu *v, unsigned index, bool failed)
-{
-    trace_pv_ve_finish(v - ve->vcpu, index, v->slots.slot[index].generation, failed);
-    pv_ve_slots_done(&v->slots, index, failed);
-    v->stats.resolved += !failed;
-    v->stats.failed += failed;
-    if (area_present(ve, &v->page)) {
-        post(ve, v, index);
-    }
-    if (v->waiting == index) {
-        v->waiting = -1;
-        qatomic_set(&v->end_wait_due, true);
-        event_notifier_set(&ve->due);
-    }
-}
-
-/*
- * Register first, then test again: between the first test and now the page can
- * have come, and then nobody would tell.  Returns the state that counts.
- */
-static PvVePageState await(PvVe *ve, PvVeVcpu *v, unsigned index, RAMBlock *block,
-                           ram_addr_t page)
-{
-    PvVeWait *wait = &v->slots.slot[index].wait;
-    const PvVeSource *source;
-    PvVePageState state;
-
-    pv_ve_waits_add(&ve->waits, wait, block, page);
-    state = page_state(block, page, &source);
-    if (state == PV_VE_PAGE_FAILED) {
-        pv_ve_waits_remove(&ve->waits, wait);
-        finish(ve, v, index, true);
-    }
-    return state;
-}
-
 /*
  * Lock held.  On success *@arrived says that the page came meanwhile and nothing
  * was delivered.
@@ -230,8 +172,8 @@ static PvVeDecline deliver(PvVe *ve, PvVeVcpu *v, const PvVeFault *f, RAMBlock *
     int index;
 
     /* Ask for both before giving up on either. */
-    info_present = area_present(ve, &v->info);
-    page_present = area_present(ve, &v->page);
+    info_present = pv_ve_area_present(ve, &v->info);
+    page_present = pv_ve_area_present(ve, &v->page);
     if (!info_present || !page_present) {
         return PV_VE_DECLINE_AREA;
     }
@@ -244,7 +186,7 @@ static PvVeDecline deliver(PvVe *ve, PvVeVcpu *v, const PvVeFault *f, RAMBlock *
     }
     v->slots.slot[index].gpa = f->gpa;
 
-    state = await(ve, v, index, block, page);
+    state = pv_ve_await(ve, v, index, block, page);
     *arrived = state == PV_VE_PAGE_PRESENT;
     if (*arrived) {
         pv_ve_slots_undo(&v->slots, &ve->waits, index);
@@ -276,8 +218,8 @@ PvVeVerdict pv_ve_fault(CPUState *cpu, const PvVeFault *f)
     if (!block || !ve) {
         return PV_VE_PRESENT;
     }
-    page = page_of(block, offset);
-    state = page_state(block, page, &source);
+    page = pv_ve_page_of(block, offset);
+    state = pv_ve_page_state(block, page, &source);
     if (state == PV_VE_PAGE_PRESENT) {
         return PV_VE_PRESENT;
     }
@@ -320,10 +262,10 @@ bool pv_ve_hold(CPUState *cpu, hwaddr gpa)
     if (!block) {
         return false;
     }
-    page = page_of(block, offset);
+    page = pv_ve_page_of(block, offset);
     pv_ve_waits_remove(&ve->waits, &v->hold);
     pv_ve_waits_add(&ve->waits, &v->hold, block, page);
-    if (page_state(block, page, &source) == PV_VE_PAGE_PRESENT) {
+    if (pv_ve_page_state(block, page, &source) == PV_VE_PAGE_PRESENT) {
         pv_ve_waits_remove(&ve->waits, &v->hold);
         return false;
     }
@@ -331,212 +273,9 @@ bool pv_ve_hold(CPUState *cpu, hwaddr gpa)
     return true;
 }
 
-/* ---- A page arrives or fails ------------------------------------------- */
-
-/* The waiters are members of the vCPUs, and those lie in one array. */
-static PvVeVcpu *vcpu_of(PvVe *ve, PvVeWait *wait)
-{
-    size_t at = (char *)wait - (char *)ve->vcpu;
-
-    assert(at < ve->nr_vcpus * sizeof(*ve->vcpu));
-    return &ve->vcpu[at / sizeof(*ve->vcpu)];
-}
-
-/* What became DONE while the PV page was missing. */
-static void post_late(PvVe *ve, PvVeVcpu *v)
-{
-    for (unsigned i = 0; i < PV_VE_SLOTS; i++) {
-        if (v->slots.slot[i].state == PV_VE_SLOT_DONE && !v->slots.slot[i].posted) {
-            post(ve, v, i);
-        }
-    }
-}
-
-static void end(PvVe *ve, PvVeWait *wait, bool failed)
-{
-    PvVeVcpu *v = vcpu_of(ve, wait);
-
-    switch (wait->kind) {
-    case PV_VE_WAIT_SLOT:
-        finish(ve, v, container_of(wait, PvVeSlot, wait) - v->slots.slot, failed);
-        break;
-    case PV_VE_WAIT_AREA:
-        if (wait == &v->page.wait && area_present(ve, &v->page)) {
-            post_late(ve, v);
-        }
-        break;
-    case PV_VE_WAIT_VCPU:
-        qatomic_set(&v->resume_due, true);
-        event_notifier_set(&ve->due);
-        break;
-    }
-}
-
-static void end_all(RAMBlock *block, ram_addr_t page, bool failed)
-{
-    PvVe *ve = pv_ve_device;
-    PvVeWait *wait;
-
-    if (!ve || !pv_ve_waits_pending(&ve->waits)) {
-        return;
-    }
-    QEMU_LOCK_GUARD(&ve->lock);
-    /* A failure ends only faults that were delivered; others go on waiting. */
-    while ((wait = pv_ve_waits_take(&ve->waits, block, page, failed))) {
-        end(ve, wait, failed);
-    }
-}
-
-void pv_ve_page_arrived(RAMBlock *block, ram_addr_t offset)
-{
-    end_all(block, page_of(block, offset), false);
-}
-
-void pv_ve_page_failed(RAMBlock *block, ram_addr_t offset)
-{
-    end_all(block, page_of(block, offset), true);
-}
-
-void pv_ve_arm(void)
-{
-    qatomic_inc(&pv_ve_armed);
-}
-
-static void recheck(PvVe *ve, PvVeWait *wait)
-{
-    const PvVeSource *source;
-
-    if (wait->linked &&
-        page_state(wait->block, wait->offset, &source) == PV_VE_PAGE_PRESENT) {
-        pv_ve_waits_remove(&ve->waits, wait);
-        end(ve, wait, false);
-    }
-}
-
-void pv_ve_disarm(void)
-{
-    PvVe *ve = pv_ve_device;
-
-    assert(qatomic_read(&pv_ve_armed) > 0);
-    qatomic_dec(&pv_ve_armed);
-    if (!ve) {
-        return;
-    }
-    QEMU_LOCK_GUARD(&ve->lock);
-    for (unsigned i = 0; i < ve->nr_vcpus; i++) {
-        PvVeVcpu *v = &ve->vcpu[i];
-
-        recheck(ve, &v->info.wait);
-        recheck(ve, &v->page.wait);
-        recheck(ve, &v->hold);
-        for (unsigned s = 0; s < PV_VE_SLOTS; s++) {
-            recheck(ve, &v->slots.slot[s].wait);
-        }
-    }
-}
-
 void pv_ve_pages_withdrawn(void)
 {
     if (pv_ve_device) {
         pv_ve_device->accel->flush();
     }
-}
-
-/* ---- Life of a vCPU's state -------------------------------------------- */
-
-void pv_ve_vcpu_init(PvVeVcpu *v)
-{
-    pv_ve_slots_init(&v->slots);
-    v->info.wait.kind = PV_VE_WAIT_AREA;
-    v->page.wait.kind = PV_VE_WAIT_AREA;
-    v->hold.kind = PV_VE_WAIT_VCPU;
-    v->waiting = -1;
-}
-
-void pv_ve_vcpu_stop(PvVe *ve, PvVeVcpu *v)
-{
-    pv_ve_slots_drop(&v->slots, &ve->waits);
-    pv_ve_waits_remove(&ve->waits, &v->info.wait);
-    pv_ve_waits_remove(&ve->waits, &v->page.wait);
-    pv_ve_area_unmap(&v->info);
-    pv_ve_area_unmap(&v->page);
-    qatomic_set(&v->interrupt_due, false);
-    if (v->waiting >= 0) {
-        v->waiting = -1;
-        qatomic_set(&v->end_wait_due, true);
-        event_notifier_set(&ve->due);
-    }
-}
-
-void pv_ve_vcpu_reset(PvVe *ve, PvVeVcpu *v)
-{
-    pv_ve_vcpu_stop(ve, v);
-    v->features = 0;
-    v->control = 0;
-    v->info_gpa = 0;
-    v->page_gpa = 0;
-    v->notify = 0;
-}
-
-static void restore_slot(PvVe *ve, PvVeVcpu *v, unsigned index)
-{
-    PvVeSlot *slot = &v->slots.slot[index];
-    const PvVeSource *source = NULL;
-    ram_addr_t offset;
-    RAMBlock *block;
-    PvVePageState state;
-
-    if (slot->state == PV_VE_SLOT_DONE && !slot->posted && area_present(ve, &v->page)) {
-        post(ve, v, index);
-    }
-    if (slot->state != PV_VE_SLOT_PENDING) {
-        return;
-    }
-    block = pv_ve_ram_at(slot->gpa, &offset);
-    if (!block) {
-        /* The guest unplugged it; a retried access tells it so. */
-        finish(ve, v, index, false);
-        return;
-    }
-    state = await(ve, v, index, block, page_of(block, offset));
-    if (state == PV_VE_PAGE_PRESENT) {
-        pv_ve_waits_remove(&ve->waits, &slot->wait);
-        finish(ve, v, index, false);
-    } else if (state != PV_VE_PAGE_FAILED) {
-        page_state(block, page_of(block, offset), &source);
-        if (source) {
-            source->request(block, page_of(block, offset));
-        }
-    }
-}
-
-/*
- * Before the vCPU runs: the pages of its areas are asked for first, so that they
- * are the first to come; what was pending waits again.  A vCPU that was halted
- * in WAIT executes its WRMSR again.
- */
-void pv_ve_vcpu_restore(PvVe *ve, unsigned index)
-{
-    PvVeVcpu *v = &ve->vcpu[index];
-
-    if (!pv_ve_enabled(v)) {
-        return;
-    }
-    QEMU_LOCK_GUARD(&ve->lock);
-    if (!pv_ve_area_map(&v->info, v->info_gpa) || !pv_ve_area_map(&v->page, v->page_gpa)) {
-        warn_report("pv-ve: information area or PV page of vCPU %u is not RAM here; "
-                    "delivery to it is off", index);
-        pv_ve_vcpu_reset(ve, v);
-        return;
-    }
-    area_present(ve, &v->info);
-    area_present(ve, &v->page);
-    for (unsigned i = 0; i < PV_VE_SLOTS; i++) {
-        restore_slot(ve, v, i);
-    }
-    if (v->waiting >= 0) {
-        v->waiting = -1;
-        qatomic_set(&v->end_wait_due, true);
-    }
-    event_notifier_set(&ve->due);
 }

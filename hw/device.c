@@ -66,6 +66,18 @@ static void on_vm_state(void *opaque, bool running, RunState state)
     }
 }
 
+/* The next vCPU with this index begins anew; BQL held. */
+static void on_unrealize(DeviceListener *listener, DeviceState *dev)
+{
+    PvVe *ve = container_of(listener, PvVe, vcpus);
+    CPUState *cpu = (CPUState *)object_dynamic_cast(OBJECT(dev), TYPE_CPU);
+
+    if (cpu) {
+        QEMU_LOCK_GUARD(&ve->lock);
+        pv_ve_vcpu_reset(ve, pv_ve_vcpu(ve, cpu));
+    }
+}
+
 static bool init_entries(PvVe *ve, Error **errp)
 {
     PCIDevice *pci = PCI_DEVICE(ve);
@@ -108,6 +120,8 @@ static void pv_ve_realize(PCIDevice *pci, Error **errp)
     }
     ve->offered = offered(ve);
     ve->vm_state = qemu_add_vm_change_state_handler(on_vm_state, ve);
+    ve->vcpus.unrealize = on_unrealize;
+    device_listener_register(&ve->vcpus);
     pv_ve_device = ve;
     if (ve->accel->start) {
         ve->accel->start();

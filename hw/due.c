@@ -69,9 +69,3 @@ bool pv_ve_due_init(PvVe *ve, Error **errp)
     event_notifier_set_handler(&ve->due, on_due);
     return true;
 }
-
-void pv_ve_due_exit(PvVe *ve)
-{
-    event_notifier_set_handler(&ve->due, NULL);
-    event_notifier_cleanup(&ve->due);
-}

@@ -95,6 +95,7 @@ struct PvVe {
     PvVeWaits waits;
     EventNotifier due;          /* page-placing threads wake the main loop */
     VMChangeStateEntry *vm_state;
+    DeviceListener vcpus;       /* hears of vCPUs that are unplugged */
     bool restore_due;           /* loaded, not yet run; BQL */
 };
 
@@ -114,6 +115,29 @@ static inline bool pv_ve_enabled(const PvVeVcpu *v)
 
 /* core.c */
 void pv_ve_start_sources(void);
+ram_addr_t pv_ve_page_of(RAMBlock *block, ram_addr_t offset);
+/* *@source is set if the page is not present. */
+PvVePageState pv_ve_page_state(RAMBlock *block, ram_addr_t page, const PvVeSource **source);
+/*
+ * Is the area present?  If not, see to it that it comes: until then nothing is
+ * delivered to its vCPU, and nothing is written to it.  Lock held.
+ */
+bool pv_ve_area_present(PvVe *ve, PvVeArea *area);
+
+/* arrive.c; lock held */
+/*
+ * Register first, then test again: between the first test and now the page can
+ * have come, and then nobody would tell.  Returns the state that counts; if
+ * that is FAILED the slot is finished.
+ */
+PvVePageState pv_ve_await(PvVe *ve, PvVeVcpu *v, unsigned index, RAMBlock *block,
+                          ram_addr_t page);
+/* The page of a PENDING slot, whose wait is over, is there or never comes. */
+void pv_ve_finish(PvVe *ve, PvVeVcpu *v, unsigned index, bool failed);
+/* Tell the guest, if its PV page is present, what became DONE while it was not. */
+void pv_ve_post_late(PvVe *ve, PvVeVcpu *v);
+
+/* vcpu.c */
 void pv_ve_vcpu_init(PvVeVcpu *v);
 /* Drop all outstanding faults and unmap the areas (INV_RESET).  BQL and lock held. */
 void pv_ve_vcpu_stop(PvVe *ve, PvVeVcpu *v);
@@ -131,7 +155,6 @@ void pv_ve_area_dirty(PvVeArea *area, hwaddr offset, hwaddr size);
 
 /* due.c */
 bool pv_ve_due_init(PvVe *ve, Error **errp);
-void pv_ve_due_exit(PvVe *ve);
 
 /* stats.c */
 void pv_ve_class_add_properties(ObjectClass *oc);

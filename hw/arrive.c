@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pv-ve: a page arrives, or never will.
+ *
+ * In threads that place pages, which must not wait for the BQL: what needs it is
+ * left to the main loop (due.c).
+ */
+#include "qemu/osdep.h"
+#include "qemu/lockable.h"
+#include "pv-ve/hw/pv-ve.h"
+#include "trace.h"
+
+/* Mark the slot for the guest, and notify if it parked.  PV page present. */
+static void post(PvVe *ve, PvVeVcpu *v, unsigned index)
+{
+    bool raise;
+
+    if (pv_ve_slots_post(&v->slots, index, v->page.host, &raise)) {
+        v->stats.parked++;
+        if (raise) {
+            v->stats.notified++;
+            qatomic_set(&v->interrupt_due, true);
+            event_notifier_set(&ve->due);
+        }
+    }
+    pv_ve_area_dirty(&v->page, 0, PV_VE_AREA_SIZE);
+}
+
+void pv_ve_finish(PvVe *ve, PvVeVcpu *v, unsigned index, bool failed)
+{
+    trace_pv_ve_finish(v - ve->vcpu, index, v->slots.slot[index].generation, failed);
+    pv_ve_slots_done(&v->slots, index, failed);
+    v->stats.resolved += !failed;
+    v->stats.failed += failed;
+    if (pv_ve_area_present(ve, &v->page)) {
+        post(ve, v, index);
+    }
+    if (v->waiting == index) {
+        v->waiting = -1;
+        qatomic_set(&v->end_wait_due, true);
+        event_notifier_set(&ve->due);
+    }
+}
+
+PvVePageState pv_ve_await(PvVe *ve, PvVeVcpu *v, unsigned index, RAMBlock *block,
+                           ram_addr_t page)
+{
+    PvVeWait *wait = &v->slots.slot[index].wait;
+    const PvVeSource *source;
+    PvVePageState state;
+
+    pv_ve_waits_add(&ve->waits, wait, block, page);
+    state = pv_ve_page_state(block, page, &source);
+    if (state == PV_VE_PAGE_FAILED) {
+        pv_ve_waits_remove(&ve->waits, wait);
+        pv_ve_finish(ve, v, index, true);
+    }
+    return state;
+}
+
+/* The waiters are members of the vCPUs, and those lie in one array. */
+static PvVeVcpu *vcpu_of(PvVe *ve, PvVeWait *wait)
+{
+    size_t at = (char *)wait - (char *)ve->vcpu;
+
+    assert(at < ve->nr_vcpus * sizeof(*ve->vcpu));
+    return &ve->vcpu[at / sizeof(*ve->vcpu)];
+}
+
+void pv_ve_post_late(PvVe *ve, PvVeVcpu *v)
+{
+    if (!pv_ve_area_present(ve, &v->page)) {
+        return;
+    }
+    for (unsigned i = 0; i < PV_VE_SLOTS; i++) {
+        if (v->slots.slot[i].state == PV_VE_SLOT_DONE && !v->slots.slot[i].posted) {
+            post(ve, v, i);
+        }
+    }
+}
+
+static void end(PvVe *ve, PvVeWait *wait, bool failed)
+{
+    PvVeVcpu *v = vcpu_of(ve, wait);
+
+    switch (wait->kind) {
+    case PV_VE_WAIT_SLOT:
+        pv_ve_finish(ve, v, container_of(wait, PvVeSlot, wait) - v->slots.slot, failed);
+        break;
+    case PV_VE_WAIT_AREA:
+        if (wait == &v->page.wait) {
+            pv_ve_post_late(ve, v);
+        }
+        break;
+    case PV_VE_WAIT_VCPU:
+        qatomic_set(&v->resume_due, true);
+        event_notifier_set(&ve->due);
+        break;
+    }
+}
+
+static void end_all(RAMBlock *block, ram_addr_t page, bool failed)
+{
+    PvVe *ve = pv_ve_device;
+    PvVeWait *wait;
+
+    if (!ve || !pv_ve_waits_pending(&ve->waits)) {
+        return;
+    }
+    QEMU_LOCK_GUARD(&ve->lock);
+    /* A failure ends only faults that were delivered; others go on waiting. */
+    while ((wait = pv_ve_waits_take(&ve->waits, block, page, failed))) {
+        end(ve, wait, failed);
+    }
+}
+
+void pv_ve_page_arrived(RAMBlock *block, ram_addr_t offset)
+{
+    end_all(block, pv_ve_page_of(block, offset), false);
+}
+
+void pv_ve_page_failed(RAMBlock *block, ram_addr_t offset)
+{
+    end_all(block, pv_ve_page_of(block, offset), true);
+}
+
+void pv_ve_arm(void)
+{
+    qatomic_inc(&pv_ve_armed);
+}
+
+static void recheck(PvVe *ve, PvVeWait *wait)
+{
+    const PvVeSource *source;
+
+    if (wait->linked &&
+        pv_ve_page_state(wait->block, wait->offset, &source) == PV_VE_PAGE_PRESENT) {
+        pv_ve_waits_remove(&ve->waits, wait);
+        end(ve, wait, false);
+    }
+}
+
+void pv_ve_disarm(void)
+{
+    PvVe *ve = pv_ve_device;
+
+    assert(qatomic_read(&pv_ve_armed) > 0);
+    qatomic_dec(&pv_ve_armed);
+    if (!ve) {
+        return;
+    }
+    QEMU_LOCK_GUARD(&ve->lock);
+    for (unsigned i = 0; i < ve->nr_vcpus; i++) {
+        PvVeVcpu *v = &ve->vcpu[i];
+
+        recheck(ve, &v->info.wait);
+        recheck(ve, &v->page.wait);
+        recheck(ve, &v->hold);
+        for (unsigned s = 0; s < PV_VE_SLOTS; s++) {
+            recheck(ve, &v->slots.slot[s].wait);
+        }
+    }
+}

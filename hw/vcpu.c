@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* pv-ve: the life of a vCPU's state: power-on, disabling, reset, after loading. */
+#include "qemu/osdep.h"
+#include "qemu/error-report.h"
+#include "qemu/lockable.h"
+#include "pv-ve/hw/pv-ve.h"
+
+void pv_ve_vcpu_init(PvVeVcpu *v)
+{
+    pv_ve_slots_init(&v->slots);
+    v->info.wait.kind = PV_VE_WAIT_AREA;
+    v->page.wait.kind = PV_VE_WAIT_AREA;
+    v->hold.kind = PV_VE_WAIT_VCPU;
+    v->waiting = -1;
+}
+
+void pv_ve_vcpu_stop(PvVe *ve, PvVeVcpu *v)
+{
+    pv_ve_slots_drop(&v->slots, &ve->waits);
+    pv_ve_waits_remove(&ve->waits, &v->info.wait);
+    pv_ve_waits_remove(&ve->waits, &v->page.wait);
+    pv_ve_area_unmap(&v->info);
+    pv_ve_area_unmap(&v->page);
+    qatomic_set(&v->interrupt_due, false);
+    if (v->waiting >= 0) {
+        v->waiting = -1;
+        qatomic_set(&v->end_wait_due, true);
+        event_notifier_set(&ve->due);
+    }
+}
+
+void pv_ve_vcpu_reset(PvVe *ve, PvVeVcpu *v)
+{
+    pv_ve_vcpu_stop(ve, v);
+    pv_ve_waits_remove(&ve->waits, &v->hold);
+    v->features = 0;
+    v->control = 0;
+    v->info_gpa = 0;
+    v->page_gpa = 0;
+    v->notify = 0;
+}
+
+static void restore_slot(PvVe *ve, PvVeVcpu *v, unsigned index)
+{
+    PvVeSlot *slot = &v->slots.slot[index];
+    const PvVeSource *source = NULL;
+    ram_addr_t offset;
+    RAMBlock *block;
+    PvVePageState state;
+
+    if (slot->state != PV_VE_SLOT_PENDING) {
+        return;
+    }
+    block = pv_ve_ram_at(slot->gpa, &offset);
+    if (!block) {
+        /* The guest unplugged it; a retried access tells it so. */
+        pv_ve_finish(ve, v, index, false);
+        return;
+    }
+    state = pv_ve_await(ve, v, index, block, pv_ve_page_of(block, offset));
+    if (state == PV_VE_PAGE_PRESENT) {
+        pv_ve_waits_remove(&ve->waits, &slot->wait);
+        pv_ve_finish(ve, v, index, false);
+    } else if (state != PV_VE_PAGE_FAILED) {
+        pv_ve_page_state(block, pv_ve_page_of(block, offset), &source);
+        if (source) {
+            source->request(block, pv_ve_page_of(block, offset));
+        }
+    }
+}
+
+/*
+ * Before the vCPU runs: the pages of its areas are asked for first, so that they
+ * are the first to come; what was pending waits again.  A vCPU that was halted
+ * in WAIT executes its WRMSR again.
+ */
+void pv_ve_vcpu_restore(PvVe *ve, unsigned index)
+{
+    PvVeVcpu *v = &ve->vcpu[index];
+
+    if (!pv_ve_enabled(v)) {
+        return;
+    }
+    QEMU_LOCK_GUARD(&ve->lock);
+    if (!pv_ve_area_map(&v->info, v->info_gpa) || !pv_ve_area_map(&v->page, v->page_gpa)) {
+        warn_report("pv-ve: information area or PV page of vCPU %u is not RAM here; "
+                    "delivery to it is off", index);
+        pv_ve_vcpu_reset(ve, v);
+        return;
+    }
+    pv_ve_area_present(ve, &v->info);
+    pv_ve_area_present(ve, &v->page);
+    for (unsigned i = 0; i < PV_VE_SLOTS; i++) {
+        restore_slot(ve, v, i);
+    }
+    pv_ve_post_late(ve, v);
+    if (v->waiting >= 0) {
+        v->waiting = -1;
+        qatomic_set(&v->end_wait_due, true);
+    }
+    event_notifier_set(&ve->due);
+}
