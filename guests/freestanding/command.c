@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Single characters from the serial port, read by the tick of vCPU 0:
+ *
+ *   v   verify every page       -> "verified N pages, M bad[, K failed]"
+ *   s   print the totals        -> "vcpu ...", then "totals of ..."
+ *   r   reset the longest stall -> "stall reset"
+ *   d   disable pv-ve           -> "vcpu N disabled, woke M" from each vCPU
+ *   e   enable it               -> "vcpu N enabled" from each vCPU
+ *   q   end                     -> "bye"; see enum exit_value
+ */
+
+#include "guest.h"
+
+static uint32_t stall_epoch;
+
+bool ve_wanted;
+
+static void print_cpu(uint32_t i)
+{
+    struct report_cpu *c = &report->cpu[i];
+    uint64_t us = report->tsc_hz / 1000000;
+
+    say("vcpu %u compute %lu touch %lu ktouch %lu ve-user %lu ve-kernel %lu parked %lu "
+        "awake %lu waited %lu retried %lu notified %lu spurious %lu woken %lu killed %lu "
+        "bad %lu alive %lu sleeping %lu stall-us %lu", i, c->compute, c->touch, c->ktouch,
+        c->ve_user, c->ve_kernel, c->parked, c->awake, c->waited, c->retried, c->notified,
+        c->spurious, c->woken, c->failed, c->bad, c->alive, c->sleeping, c->stall / us);
+}
+
+static void print_totals(void)
+{
+    for (uint32_t i = 0; i < ncpus; i++) {
+        print_cpu(i);
+    }
+    say("totals of %u vCPUs, %lu bad", ncpus, report->bad_count);
+}
+
+static void bye(void)
+{
+    say("bye");
+    report->state = STATE_BYE;
+    stop(report->bad_count ? EXIT_BAD : EXIT_GOOD);
+}
+
+static void want_ve(bool on)
+{
+    if (on && !report->features) {
+        say("no pv-ve");
+        return;
+    }
+    WRITE_ONCE(ve_wanted, on);
+}
+
+void poll_commands(void)
+{
+    int c = serial_poll();
+
+    if (c == 'v') {
+        verify_request();
+    } else if (c == 's') {
+        print_totals();
+    } else if (c == 'r') {
+        WRITE_ONCE(stall_epoch, stall_epoch + 1);
+        say("stall reset");
+    } else if (c == 'd' || c == 'e') {
+        want_ve(c == 'e');
+    } else if (c == 'q') {
+        bye();
+    } else if (c > ' ') {
+        say("unknown command %c", c);
+    }
+}
+
+/* Each vCPU does its own part, in its own tick. */
+void follow_commands(struct cpu *cpu)
+{
+    if (cpu->stall_epoch != READ_ONCE(stall_epoch)) {
+        cpu->stall_epoch = stall_epoch;
+        cpu->count->stall = 0;
+    }
+    if (cpu->ve_enabled != READ_ONCE(ve_wanted)) {
+        if (cpu->ve_enabled) {
+            ve_disable(cpu);
+        } else {
+            ve_enable(cpu);
+            say("vcpu %u enabled", cpu->number);
+        }
+    }
+}

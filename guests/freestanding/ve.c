@@ -1,0 +1,352 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The guest's side of pv-ve.
+ *
+ * While the busy word is set, a missing page only suspends the vCPU; once it is
+ * clear, each can be the next #VE.  With interrupts off such a nested #VE comes back
+ * here, so whatever this file needs to wait for a page must have been touched before
+ * it clears the busy word, or it would fault on that for ever.  That goes for the
+ * code too: the linker script keeps it in one page.
+ */
+
+#include "guest.h"
+
+enum outcome { PAGE_RETRY, PAGE_FAILED };
+
+/* Found by vCPU 0, the same for all */
+static struct {
+    uint32_t features;              /* accepted */
+    uint32_t slots;
+    uint32_t msr;
+} ve __attribute__((aligned(16)));
+
+static uint32_t find_base(void)
+{
+    uint32_t r[4];
+
+    for (uint32_t base = PV_VE_CPUID_FIRST; base <= PV_VE_CPUID_LAST;
+         base += PV_VE_CPUID_STEP) {
+        cpuid(base + PV_VE_CPUID_ID, r);
+        if (r[1] == PV_VE_CPUID_SIG_EBX && r[2] == PV_VE_CPUID_SIG_ECX &&
+            r[3] == PV_VE_CPUID_SIG_EDX && r[0] >= base + PV_VE_CPUID_INFO) {
+            return base;
+        }
+    }
+    return 0;
+}
+
+static uint32_t take_feature(uint32_t offered, uint32_t feature, uint64_t *wanted,
+                             const char *name)
+{
+    if (*wanted && !(offered & feature)) {
+        say("%s not offered", name);
+        *wanted = 0;
+    }
+    return *wanted ? feature : 0;
+}
+
+/* Before the other vCPUs start: is there a device, and what do we take of it? */
+void ve_find(void)
+{
+    uint32_t base = find_base();
+    uint32_t r[4];
+
+    if (!base) {
+        say("no pv-ve");
+        return;
+    }
+    cpuid(base + PV_VE_CPUID_INFO, r);
+    if (r[0] != PV_VE_ABI_VERSION || !(r[1] & PV_VE_F_BASE) || r[2] > PV_VE_SLOTS) {
+        say("pv-ve of unknown version %u", r[0]);
+        return;
+    }
+    if (config.msix && (r[1] & PV_VE_F_MSIX) && !msix_find()) {
+        say("no usable MSI-X table");
+        config.msix = 0;
+    }
+    ve.features = PV_VE_F_BASE | (r[1] & PV_VE_F_WAIT) |
+                  take_feature(r[1], PV_VE_F_CPL0, &config.cpl0, "cpl0") |
+                  take_feature(r[1], PV_VE_F_IF0, &config.if0, "if0") |
+                  take_feature(r[1], PV_VE_F_MSIX, &config.msix, "msix");
+    ve.slots = r[2];
+    ve.msr = r[3];
+    report->features = ve.features;
+    report->slots = ve.slots;
+    ve_wanted = true;
+}
+
+static void set_msr(uint32_t which, uint64_t value)
+{
+    wrmsr(ve.msr + which, value);
+    if (rdmsr(ve.msr + which) != value) {
+        say("panic MSR %u does not read back", which);
+        stop(EXIT_PANIC);
+    }
+}
+
+static uint64_t notify_value(struct cpu *cpu)
+{
+    if (!config.msix) {
+        return VECTOR_NOTIFY;
+    }
+    msix_program(cpu->number, apic_id(), VECTOR_NOTIFY);
+    return PV_VE_NOTIFY_MSIX | (uint64_t)cpu->number << PV_VE_NOTIFY_ENTRY_SHIFT;
+}
+
+void ve_enable(struct cpu *cpu)
+{
+    volatile uint64_t *page = (volatile uint64_t *)cpu->page;
+
+    for (uint32_t i = 0; i < PV_VE_AREA_SIZE / 8; i++) {
+        page[i] = 0;
+    }
+    cpu->info->busy = 0;
+    set_msr(PV_VE_MSR_FEATURES, ve.features);
+    set_msr(PV_VE_MSR_INFO_AREA, (uint64_t)cpu->info);
+    set_msr(PV_VE_MSR_PV_PAGE, (uint64_t)cpu->page);
+    set_msr(PV_VE_MSR_NOTIFY, notify_value(cpu));
+    cpu->ve_enabled = true;
+    set_msr(PV_VE_MSR_CONTROL, PV_VE_CTL_ENABLE | (config.cpl0 ? PV_VE_CTL_CPL0 : 0) |
+                               (config.if0 ? PV_VE_CTL_IF0 : 0));
+    cpu->count->enabled = 1;
+}
+
+static void acknowledge(struct cpu *cpu, uint32_t slot, uint32_t generation)
+{
+    cpu->slots_open[slot / 64] &= ~(1ul << slot % 64);
+    barrier();
+    WRITE_ONCE(cpu->page->slot[slot].guest, PV_VE_WORD(generation, PV_VE_ACKED));
+}
+
+/* The host forgets all of this vCPU's faults: the parked tasks try again. */
+void ve_disable(struct cpu *cpu)
+{
+    uint64_t woken = cpu->count->sleeping;
+
+    wrmsr(ve.msr + PV_VE_MSR_CONTROL, 0);
+    cpu->ve_enabled = false;
+    cpu->ve_epoch++;
+    for (uint32_t i = 0; i < ve.slots; i++) {
+        acknowledge(cpu, i, cpu->page->slot[i].guest >> PV_VE_STATE_BITS);
+    }
+    cpu->ready |= cpu->parked;
+    cpu->parked = 0;
+    cpu->count->enabled = 0;
+    cpu->count->sleeping = 0;
+    say("vcpu %u disabled, woke %lu", cpu->number, woken);
+}
+
+/* What the host may never do, as far as the guest can see it. */
+static void check_info(struct cpu *cpu, const struct pv_ve_info *info, struct frame *f)
+{
+    uint64_t kind = info->qualification & (PV_VE_Q_READ | PV_VE_Q_WRITE | PV_VE_Q_FETCH);
+
+    if (!cpu->ve_enabled || info->busy != PV_VE_BUSY) {
+        panic("#VE without a cause", f);
+    }
+    if (cpu->ve_open) {
+        panic("nested #VE", f);
+    }
+    if (info->reason != PV_VE_REASON_EPT_VIOLATION || !kind || info->eptp_index ||
+        info->slot >= ve.slots || !info->generation ||
+        info->generation > PV_VE_GEN_MAX) {
+        panic("bad information area", f);
+    }
+    /* memory is mapped one to one */
+    if ((info->qualification & PV_VE_Q_GLA_VALID) && info->gla / PAGE_SIZE !=
+        info->gpa / PAGE_SIZE) {
+        panic("bad linear address", f);
+    }
+    if (cpu->slots_open[info->slot / 64] >> info->slot % 64 & 1) {
+        panic("slot used before its acknowledgement", f);
+    }
+}
+
+static bool task_can_sleep(struct cpu *cpu, struct frame *f)
+{
+    return (f->rflags & RFLAGS_IF) && cpu->current != cpu->idle;
+}
+
+static enum policy choose_policy(struct cpu *cpu, struct frame *f)
+{
+    enum policy policy = task_can_sleep(cpu, f) ? config.policy : POLICY_WAIT;
+
+    if (policy == POLICY_PARK && cpu->count->sleeping >= config.parks) {
+        policy = POLICY_WAIT;
+    }
+    if (policy == POLICY_WAIT && !(ve.features & PV_VE_F_WAIT)) {
+        policy = POLICY_RETRY;
+    }
+    return policy;
+}
+
+static void count_fault(struct cpu *cpu, enum policy policy, struct frame *f)
+{
+    cpu->count->ve_user += (f->cs & 3) == 3;
+    cpu->count->ve_kernel += (f->cs & 3) == 0;
+    cpu->count->parked += policy == POLICY_PARK;
+    cpu->count->waited += policy == POLICY_WAIT;
+    cpu->count->retried += policy == POLICY_RETRY;
+}
+
+/* True once the host word says how this fault ended. */
+static bool fault_over(struct cpu *cpu, const struct pv_ve_info *info,
+                       enum outcome *outcome)
+{
+    uint32_t host = READ_ONCE(cpu->page->slot[info->slot].host);
+
+    if (host == PV_VE_WORD(info->generation, PV_VE_RESOLVED)) {
+        *outcome = PAGE_RETRY;
+        return true;
+    }
+    if (host == PV_VE_WORD(info->generation, PV_VE_FAILED)) {
+        *outcome = PAGE_FAILED;
+        return true;
+    }
+    return false;
+}
+
+/*
+ * Mark that the task is parked, then look whether the page is there; the host does
+ * it the other way round.  Interrupts are off from the look to the switch.
+ */
+static enum outcome park(struct cpu *cpu, const struct pv_ve_info *info)
+{
+    struct pv_ve_slot *slot = &cpu->page->slot[info->slot];
+    uint64_t bit = 1ul << cpu->current->index;
+    enum outcome outcome;
+
+    slot->cookie[0] = cpu->current->index;
+    barrier();
+    WRITE_ONCE(slot->guest, PV_VE_WORD(info->generation, PV_VE_PARKED));
+    full_barrier();
+    if (fault_over(cpu, info, &outcome)) {
+        acknowledge(cpu, info->slot, info->generation);
+        cpu->count->awake++;
+        return outcome;
+    }
+    cpu->ready &= ~bit;
+    cpu->parked |= bit;
+    cpu->failed &= ~bit;
+    cpu->count->sleeping++;
+    schedule();
+    return cpu->failed & bit ? PAGE_FAILED : PAGE_RETRY;
+}
+
+/*
+ * Where the fault was taken with interrupts on they come in meanwhile, and the tick
+ * may run other tasks.  One of these ticks may disable pv-ve: then nobody tells us.
+ */
+static enum outcome wait(struct cpu *cpu, const struct pv_ve_info *info, bool irqs)
+{
+    uint64_t value = PV_VE_WAIT(info->slot, info->generation);
+    uint32_t epoch = cpu->ve_epoch;
+    enum outcome outcome;
+
+    while (!fault_over(cpu, info, &outcome)) {
+        if (irqs) {
+            wrmsr_irqs_on(ve.msr + PV_VE_MSR_WAIT, value);
+        } else {
+            wrmsr(ve.msr + PV_VE_MSR_WAIT, value);
+        }
+        if (cpu->ve_epoch != epoch) {
+            return PAGE_RETRY;
+        }
+    }
+    acknowledge(cpu, info->slot, info->generation);
+    return outcome;
+}
+
+static enum outcome retry(struct cpu *cpu, const struct pv_ve_info *info)
+{
+    enum outcome outcome = PAGE_RETRY;
+
+    fault_over(cpu, info, &outcome);
+    acknowledge(cpu, info->slot, info->generation);
+    return outcome;
+}
+
+/* Whoever needs that page cannot go on. */
+static void page_failed(struct cpu *cpu, uint64_t gpa, struct frame *f)
+{
+    if (f->rip == (uint64_t)copy_page_at) {
+        f->rip = (uint64_t)copy_page_failed;
+    } else if (task_can_sleep(cpu, f)) {
+        exit_task(gpa);
+    } else {
+        panic("kernel page failed", f);
+    }
+}
+
+void ve_exception(struct frame *f)
+{
+    struct cpu *cpu = this_cpu();
+    struct pv_ve_info info = *cpu->info;
+    enum policy policy;
+    enum outcome outcome;
+
+    check_info(cpu, &info, f);
+    cpu->ve_open = true;
+    cpu->slots_open[info.slot / 64] |= 1ul << info.slot % 64;
+    policy = choose_policy(cpu, f);
+    count_fault(cpu, policy, f);
+    (void)READ_ONCE(cpu->page->slot[info.slot].host);
+    cpu->ve_open = false;
+    barrier();
+    cpu->info->busy = 0;
+
+    if (policy == POLICY_PARK) {
+        outcome = park(cpu, &info);
+    } else if (policy == POLICY_WAIT) {
+        outcome = wait(cpu, &info, f->rflags & RFLAGS_IF);
+    } else {
+        outcome = retry(cpu, &info);
+    }
+    if (outcome == PAGE_FAILED) {
+        page_failed(cpu, info.gpa, f);
+    }
+}
+
+/* Anything but a parked task whose fault is over is stale. */
+static bool wake_slot(struct cpu *cpu, uint32_t n)
+{
+    struct pv_ve_slot *slot = &cpu->page->slot[n];
+    uint32_t guest = READ_ONCE(slot->guest);
+    uint32_t generation = guest >> PV_VE_STATE_BITS;
+    uint32_t host = READ_ONCE(slot->host);
+    uint64_t bit = 1ul << slot->cookie[0];
+    bool failed = host == PV_VE_WORD(generation, PV_VE_FAILED);
+
+    if ((guest & PV_VE_STATE_MASK) != PV_VE_PARKED ||
+        (host != PV_VE_WORD(generation, PV_VE_RESOLVED) && !failed)) {
+        return false;
+    }
+    cpu->parked &= ~bit;
+    cpu->failed |= failed ? bit : 0;
+    cpu->ready |= bit;
+    cpu->count->sleeping--;
+    cpu->count->woken++;
+    acknowledge(cpu, n, generation);
+    return true;
+}
+
+void ve_notification(void)
+{
+    struct cpu *cpu = this_cpu();
+    bool woken = false;
+    uint64_t done;
+
+    cpu->count->notified++;
+    for (uint32_t word = 0; word < 2; word++) {
+        done = __atomic_exchange_n(&cpu->page->done[word], 0, __ATOMIC_SEQ_CST);
+        for (; done; done &= done - 1) {
+            woken |= wake_slot(cpu, word * 64 + __builtin_ctzl(done));
+        }
+    }
+    cpu->count->spurious += !woken;
+    apic_eoi();
+    /* Who was woken has slept long enough to go first. */
+    if (woken) {
+        schedule();
+    }
+}
