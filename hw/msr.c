@@ -128,8 +128,7 @@ static PvVeMsrResult write_wait(PvVeVcpu *v, uint64_t value)
     uint32_t generation = value >> PV_VE_WAIT_GEN_SHIFT;
     PvVeSlot *slot;
 
-    if (!pv_ve_enabled(v) || !(v->features & PV_VE_F_WAIT) || index >= PV_VE_SLOTS ||
-        value & 0xffffff00) {
+    if (!(v->features & PV_VE_F_WAIT) || index >= PV_VE_SLOTS || value & 0xffffff00) {
         return PV_VE_MSR_GP;
     }
     v->waiting = -1;
