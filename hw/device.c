@@ -118,10 +118,11 @@ static void pv_ve_realize(PCIDevice *pci, Error **errp)
     for (unsigned i = 0; i < ve->nr_vcpus; i++) {
         pv_ve_vcpu_init(&ve->vcpu[i]);
     }
-    ve->offered = offered(ve);
+    ve->offered = ve->offered_by_source = offered(ve);
     ve->vm_state = qemu_add_vm_change_state_handler(on_vm_state, ve);
     ve->vcpus.unrealize = on_unrealize;
     device_listener_register(&ve->vcpus);
+    vmstate_register_any(VMSTATE_IF(ve), &vmstate_pv_ve_early, ve);
     pv_ve_device = ve;
     if (ve->accel->start) {
         ve->accel->start();

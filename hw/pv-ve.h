@@ -86,6 +86,7 @@ struct PvVe {
     bool cpl0, if0, wait, msix;
 
     uint32_t offered;           /* feature bits */
+    uint32_t offered_by_source; /* what travels, at other times our own */
     uint32_t nr_vcpus;          /* possible ones, by cpu_index */
     uint32_t nr_entries;        /* of the MSI-X table */
     PvVeVcpu *vcpu;
@@ -161,7 +162,7 @@ void pv_ve_class_add_properties(ObjectClass *oc);
 const char *pv_ve_decline_name(PvVeDecline why);
 
 /* vmstate.c */
-extern const VMStateDescription vmstate_pv_ve;
+extern const VMStateDescription vmstate_pv_ve, vmstate_pv_ve_early;
 
 /* sources/withheld.c: the child object that tests and guest developers drive */
 #define TYPE_PV_VE_WITHHELD "pv-ve-withheld"

@@ -6,6 +6,9 @@
  * delivery enabled.  A fault that is pending travels as the GPA of its page; the
  * destination waits for that page in its own way, or finds it present.  Nothing
  * of guest memory is touched before the machine runs.
+ *
+ * A target that cannot take the machine over must say so before postcopy begins,
+ * after which the source cannot go back; so what decides it travels first.
  */
 #include "qemu/osdep.h"
 #include "qemu/error-report.h"
@@ -71,6 +74,33 @@ static const VMStateDescription vmstate_vcpu = {
     }
 };
 
+static int early_post_load(void *opaque, int version_id)
+{
+    PvVe *ve = opaque;
+    uint32_t missing = ve->offered_by_source & ~ve->offered;
+
+    ve->offered_by_source = ve->offered;
+    if (missing) {
+        error_report("pv-ve: the source offers features 0x%x, which this device does not; "
+                     "give it the properties of the source", missing);
+        return -EINVAL;
+    }
+    return 0;
+}
+
+const VMStateDescription vmstate_pv_ve_early = {
+    .name = "pv-ve-early",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .early_setup = true,
+    .post_load = early_post_load,
+    .fields = (const VMStateField[]) {
+        VMSTATE_UINT32_EQUAL(nr_vcpus, PvVe, "pv-ve: source and target differ in maxcpus"),
+        VMSTATE_UINT32(offered_by_source, PvVe),
+        VMSTATE_END_OF_LIST()
+    }
+};
+
 /* What is loaded replaces what was: nothing may go on waiting for it. */
 static int pre_load(void *opaque)
 {
@@ -127,7 +157,6 @@ const VMStateDescription vmstate_pv_ve = {
     .fields = (const VMStateField[]) {
         VMSTATE_PCI_DEVICE(parent_obj, PvVe),
         VMSTATE_MSIX(parent_obj, PvVe),
-        VMSTATE_UINT32_EQUAL(nr_vcpus, PvVe, NULL),
         VMSTATE_STRUCT_VARRAY_POINTER_UINT32(vcpu, PvVe, nr_vcpus, vmstate_vcpu, PvVeVcpu),
         VMSTATE_END_OF_LIST()
     }
