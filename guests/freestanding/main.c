@@ -73,8 +73,14 @@ static void read_start_info(const struct pvh_info *info)
     }
 }
 
+/* Memory outlives a reset. */
 static void init_report(void)
 {
+    volatile uint64_t *word = (volatile uint64_t *)report;
+
+    for (uint64_t i = 0; i < sizeof(*report) / 8; i++) {
+        word[i] = 0;
+    }
     report->version = REPORT_VERSION;
     report->ncpus = ncpus;
     report->state = STATE_BOOT;
