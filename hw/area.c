@@ -7,7 +7,9 @@
  * need the BQL and touch no guest memory.
  */
 #include "qemu/osdep.h"
+#include "block/aio.h"
 #include "exec/address-spaces.h"
+#include "qemu/main-loop.h"
 #include "pv-ve/hw/pv-ve.h"
 
 bool pv_ve_area_ok(uint64_t gpa)
@@ -39,11 +41,17 @@ bool pv_ve_area_map(PvVeArea *area, uint64_t gpa)
     return true;
 }
 
+/* Later, without the lock: the last reference frees RAM, which tells us. */
+static void drop_reference(void *mr)
+{
+    memory_region_unref(mr);
+}
+
 void pv_ve_area_unmap(PvVeArea *area)
 {
     if (area->mr) {
         assert(bql_locked() && !area->wait.linked);
-        memory_region_unref(area->mr);
+        aio_bh_schedule_oneshot(qemu_get_aio_context(), drop_reference, area->mr);
         area->mr = NULL;
         area->host = NULL;
     }

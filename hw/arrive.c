@@ -43,14 +43,13 @@ void pv_ve_finish(PvVe *ve, PvVeVcpu *v, unsigned index, bool failed)
 }
 
 PvVePageState pv_ve_await(PvVe *ve, PvVeVcpu *v, unsigned index, RAMBlock *block,
-                           ram_addr_t page)
+                          ram_addr_t page, const PvVeSource **source)
 {
     PvVeWait *wait = &v->slots.slot[index].wait;
-    const PvVeSource *source;
     PvVePageState state;
 
     pv_ve_waits_add(&ve->waits, wait, block, page);
-    state = pv_ve_page_state(block, page, &source);
+    state = pv_ve_page_state(block, page, source);
     if (state == PV_VE_PAGE_FAILED) {
         pv_ve_waits_remove(&ve->waits, wait);
         pv_ve_finish(ve, v, index, true);
@@ -129,15 +128,27 @@ void pv_ve_arm(void)
     qatomic_inc(&pv_ve_armed);
 }
 
-static void recheck(PvVe *ve, PvVeWait *wait)
+/* End each wait of the vCPU that @over says is over. */
+static void end_if(PvVe *ve, PvVeVcpu *v, bool (*over)(PvVeWait *, void *), void *opaque)
+{
+    PvVeWait *areas[] = { &v->info.wait, &v->page.wait, &v->hold };
+    unsigned n = ARRAY_SIZE(areas);
+
+    for (unsigned i = 0; i < n + PV_VE_SLOTS; i++) {
+        PvVeWait *wait = i < n ? areas[i] : &v->slots.slot[i - n].wait;
+
+        if (wait->linked && over(wait, opaque)) {
+            pv_ve_waits_remove(&ve->waits, wait);
+            end(ve, wait, false);
+        }
+    }
+}
+
+static bool is_present(PvVeWait *wait, void *opaque)
 {
     const PvVeSource *source;
 
-    if (wait->linked &&
-        pv_ve_page_state(wait->block, wait->offset, &source) == PV_VE_PAGE_PRESENT) {
-        pv_ve_waits_remove(&ve->waits, wait);
-        end(ve, wait, false);
-    }
+    return pv_ve_page_state(wait->block, wait->offset, &source) == PV_VE_PAGE_PRESENT;
 }
 
 void pv_ve_disarm(void)
@@ -151,13 +162,20 @@ void pv_ve_disarm(void)
     }
     QEMU_LOCK_GUARD(&ve->lock);
     for (unsigned i = 0; i < ve->nr_vcpus; i++) {
-        PvVeVcpu *v = &ve->vcpu[i];
+        end_if(ve, &ve->vcpu[i], is_present, NULL);
+    }
+}
 
-        recheck(ve, &v->info.wait);
-        recheck(ve, &v->page.wait);
-        recheck(ve, &v->hold);
-        for (unsigned s = 0; s < PV_VE_SLOTS; s++) {
-            recheck(ve, &v->slots.slot[s].wait);
-        }
+static bool is_in_block(PvVeWait *wait, void *host)
+{
+    return ((RAMBlock *)wait->block)->host == host;
+}
+
+/* Nobody waits for RAM that is gone; a retried access finds out. */
+void pv_ve_ram_removed(PvVe *ve, void *host)
+{
+    QEMU_LOCK_GUARD(&ve->lock);
+    for (unsigned i = 0; i < ve->nr_vcpus; i++) {
+        end_if(ve, &ve->vcpu[i], is_in_block, host);
     }
 }

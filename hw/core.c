@@ -10,6 +10,8 @@
 #include "qemu/bswap.h"
 #include "qemu/error-report.h"
 #include "exec/address-spaces.h"
+#include "hw/boards.h"
+#include "hw/mem/memory-device.h"
 #include "system/hostmem.h"
 #include "pv-ve/hw/pv-ve.h"
 #include "trace.h"
@@ -42,36 +44,47 @@ ram_addr_t pv_ve_page_of(RAMBlock *block, ram_addr_t offset)
     return ROUND_DOWN(offset, qemu_ram_pagesize(block));
 }
 
-/* RAM of any kind at @gpa, and its region. */
-static RAMBlock *block_at(hwaddr gpa, ram_addr_t *offset, MemoryRegion **mr)
+/* RAM of any kind at @gpa. */
+static RAMBlock *block_at(hwaddr gpa, ram_addr_t *offset)
 {
     hwaddr xlat, len = 1;
+    MemoryRegion *mr = address_space_translate(&address_space_memory, gpa, &xlat, &len,
+                                               false, MEMTXATTRS_UNSPECIFIED);
 
-    *mr = address_space_translate(&address_space_memory, gpa, &xlat, &len, false,
-                                  MEMTXATTRS_UNSPECIFIED);
-    if (!memory_region_is_ram(*mr)) {
+    if (!memory_region_is_ram(mr)) {
         return NULL;
     }
     *offset = xlat;
-    return (*mr)->ram_block;
+    return mr->ram_block;
 }
 
 /*
- * Suppressed by default: what a memory backend owns is the machine's or the
- * user's RAM; ROM, video memory and what devices bring belong to others.
+ * The machine's own RAM or a memory device's: a memory backend's region that is
+ * mapped by aliases, as part of the machine's RAM, or where memory devices are.  A
+ * PCI device may show a backend in a BAR, too.
  */
-static bool is_convertible(MemoryRegion *mr)
+static bool is_ordinary(MemoryRegion *mr)
 {
-    return !mr->readonly && !mr->rom_device && !memory_region_is_ram_device(mr) &&
-           object_dynamic_cast(memory_region_owner(mr), TYPE_MEMORY_BACKEND);
+    MachineState *machine = MACHINE(qdev_get_machine());
+
+    return object_dynamic_cast(memory_region_owner(mr), TYPE_MEMORY_BACKEND) &&
+           (!mr->container || mr->container == machine->ram ||
+            (machine->device_memory && mr->container == &machine->device_memory->mr));
+}
+
+/* Suppressed by default.  RAM can be read-only where it is mapped (PC's PAM). */
+static bool is_convertible(hwaddr gpa)
+{
+    MemoryRegionSection section = memory_region_find(get_system_memory(), gpa, 1);
+    bool convertible = section.mr && !section.readonly && is_ordinary(section.mr);
+
+    memory_region_unref(section.mr);
+    return convertible;
 }
 
 RAMBlock *pv_ve_ram_at(hwaddr gpa, ram_addr_t *offset)
 {
-    MemoryRegion *mr;
-    RAMBlock *block = block_at(gpa, offset, &mr);
-
-    return block && is_convertible(mr) ? block : NULL;
+    return is_convertible(gpa) ? block_at(gpa, offset) : NULL;
 }
 
 PvVePageState pv_ve_page_state(RAMBlock *block, ram_addr_t page, const PvVeSource **source)
@@ -101,10 +114,8 @@ bool pv_ve_area_present(PvVe *ve, PvVeArea *area)
             return true;
         }
         trace_pv_ve_area_missing(area->page);
-        if (!source->request(area->block, area->page)) {
-            /* The next fault tries again. */
-            pv_ve_waits_remove(&ve->waits, &area->wait);
-        }
+        /* If it cannot be asked for now, it comes in its turn. */
+        source->request(area->block, area->page);
     }
     return false;
 }
@@ -165,7 +176,7 @@ static bool is_busy(const PvVeVcpu *v)
  * was delivered.
  */
 static PvVeDecline deliver(PvVe *ve, PvVeVcpu *v, const PvVeFault *f, RAMBlock *block,
-                           ram_addr_t page, const PvVeSource *source, bool *arrived)
+                           ram_addr_t page, const PvVeSource **source, bool *arrived)
 {
     PvVePageState state;
     bool info_present, page_present;
@@ -186,13 +197,13 @@ static PvVeDecline deliver(PvVe *ve, PvVeVcpu *v, const PvVeFault *f, RAMBlock *
     }
     v->slots.slot[index].gpa = f->gpa;
 
-    state = pv_ve_await(ve, v, index, block, page);
+    state = pv_ve_await(ve, v, index, block, page, source);
     *arrived = state == PV_VE_PAGE_PRESENT;
-    if (*arrived) {
+    if (*arrived || state == PV_VE_PAGE_SUPPRESSED) {
         pv_ve_slots_undo(&v->slots, &ve->waits, index);
-        return PV_VE_DECLINE_NONE;
+        return *arrived ? PV_VE_DECLINE_NONE : PV_VE_DECLINE_SUPPRESSED;
     }
-    if (state == PV_VE_PAGE_MISSING && !source->request(block, page)) {
+    if (state == PV_VE_PAGE_MISSING && !(*source)->request(block, page)) {
         pv_ve_slots_undo(&v->slots, &ve->waits, index);
         return PV_VE_DECLINE_SOURCE;
     }
@@ -208,12 +219,11 @@ PvVeVerdict pv_ve_fault(CPUState *cpu, const PvVeFault *f)
     PvVe *ve = pv_ve_device;
     PvVeVcpu *v;
     const PvVeSource *source;
-    MemoryRegion *mr;
     ram_addr_t offset, page;
-    RAMBlock *block = block_at(f->gpa, &offset, &mr);
+    RAMBlock *block = block_at(f->gpa, &offset);
     PvVePageState state;
     PvVeDecline why;
-    bool arrived;
+    bool convertible, arrived;
 
     if (!block || !ve) {
         return PV_VE_PRESENT;
@@ -224,11 +234,12 @@ PvVeVerdict pv_ve_fault(CPUState *cpu, const PvVeFault *f)
         return PV_VE_PRESENT;
     }
     v = pv_ve_vcpu(ve, cpu);
+    convertible = is_convertible(f->gpa);
 
     WITH_QEMU_LOCK_GUARD(&ve->lock) {
-        why = policy(v, &f->guest, state, is_convertible(mr));
+        why = policy(v, &f->guest, state, convertible);
         if (why == PV_VE_DECLINE_NONE) {
-            why = deliver(ve, v, f, block, page, source, &arrived);
+            why = deliver(ve, v, f, block, page, &source, &arrived);
             if (why == PV_VE_DECLINE_NONE) {
                 return arrived ? PV_VE_PRESENT : PV_VE_DELIVER;
             }
@@ -252,13 +263,13 @@ bool pv_ve_hold(CPUState *cpu, hwaddr gpa)
     PvVe *ve = pv_ve_device;
     PvVeVcpu *v = pv_ve_vcpu(ve, cpu);
     const PvVeSource *source;
-    MemoryRegion *mr;
     ram_addr_t offset, page;
     RAMBlock *block;
 
     RCU_READ_LOCK_GUARD();
     QEMU_LOCK_GUARD(&ve->lock);
-    block = block_at(gpa, &offset, &mr);
+    v->cpu = cpu;
+    block = block_at(gpa, &offset);
     if (!block) {
         return false;
     }

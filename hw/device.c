@@ -7,6 +7,7 @@
 #include "hw/pci/msix.h"
 #include "hw/qdev-properties.h"
 #include "migration/vmstate.h"
+#include "system/replay.h"
 #include "system/runstate.h"
 #include "pv-ve/hw/pv-ve.h"
 
@@ -45,6 +46,11 @@ static bool check_machine(PvVe *ve, Error **errp)
                    "their own; remove confidential-guest-support or pv-ve");
         return false;
     }
+    if (replay_mode != REPLAY_MODE_NONE) {
+        error_setg(errp, "pv-ve does not work with record and replay; remove rr= from -icount, "
+                   "or pv-ve");
+        return false;
+    }
     ve->accel = accel_in_use();
     if (!ve->accel) {
         error_setg(errp, "pv-ve does not know this accelerator; use -accel tcg");
@@ -61,21 +67,48 @@ static void on_vm_state(void *opaque, bool running, RunState state)
     if (running && ve->restore_due) {
         ve->restore_due = false;
         for (unsigned i = 0; i < ve->nr_vcpus; i++) {
-            pv_ve_vcpu_restore(ve, i);
+            pv_ve_vcpu_restore_areas(ve, i);
+        }
+        for (unsigned i = 0; i < ve->nr_vcpus; i++) {
+            pv_ve_vcpu_restore_slots(ve, i);
         }
     }
 }
 
-/* The next vCPU with this index begins anew; BQL held. */
+static void forget_vcpu(PvVe *ve, PvVeVcpu *v)
+{
+    QEMU_LOCK_GUARD(&ve->lock);
+    pv_ve_vcpu_reset(ve, v);
+    v->cpu = NULL;
+    qatomic_set(&v->end_wait_due, false);
+    qatomic_set(&v->resume_due, false);
+}
+
+/* The next vCPU with this index begins anew.  This one has lost it.  BQL held. */
 static void on_unrealize(DeviceListener *listener, DeviceState *dev)
 {
     PvVe *ve = container_of(listener, PvVe, vcpus);
-    CPUState *cpu = (CPUState *)object_dynamic_cast(OBJECT(dev), TYPE_CPU);
 
-    if (cpu) {
-        QEMU_LOCK_GUARD(&ve->lock);
-        pv_ve_vcpu_reset(ve, pv_ve_vcpu(ve, cpu));
+    for (unsigned i = 0; i < ve->nr_vcpus; i++) {
+        if (ve->vcpu[i].cpu && DEVICE(ve->vcpu[i].cpu) == dev) {
+            forget_vcpu(ve, &ve->vcpu[i]);
+        }
     }
+}
+
+static void on_realize(DeviceListener *listener, DeviceState *dev)
+{
+    PvVe *ve = container_of(listener, PvVe, vcpus);
+
+    if (object_dynamic_cast(OBJECT(dev), TYPE_CPU) && ve->accel->vcpu_added) {
+        ve->accel->vcpu_added(CPU(dev));
+    }
+}
+
+static void on_ram_removed(RAMBlockNotifier *notifier, void *host, size_t size,
+                           size_t max_size)
+{
+    pv_ve_ram_removed(container_of(notifier, PvVe, ram), host);
 }
 
 static bool init_entries(PvVe *ve, Error **errp)
@@ -99,6 +132,20 @@ static uint32_t offered(const PvVe *ve)
            (ve->wait ? PV_VE_F_WAIT : 0) | (ve->msix ? PV_VE_F_MSIX : 0);
 }
 
+static void start_accel(PvVe *ve)
+{
+    CPUState *cpu;
+
+    if (ve->accel->start) {
+        ve->accel->start();
+    }
+    CPU_FOREACH(cpu) {
+        if (ve->accel->vcpu_added) {
+            ve->accel->vcpu_added(cpu);
+        }
+    }
+}
+
 static void pv_ve_realize(PCIDevice *pci, Error **errp)
 {
     PvVe *ve = PV_VE(pci);
@@ -120,21 +167,36 @@ static void pv_ve_realize(PCIDevice *pci, Error **errp)
     }
     ve->offered = ve->offered_by_source = offered(ve);
     ve->vm_state = qemu_add_vm_change_state_handler(on_vm_state, ve);
+    ve->vcpus.realize = on_realize;
     ve->vcpus.unrealize = on_unrealize;
     device_listener_register(&ve->vcpus);
+    ve->ram.ram_block_removed = on_ram_removed;
+    ram_block_notifier_add(&ve->ram);
     vmstate_register_any(VMSTATE_IF(ve), &vmstate_pv_ve_early, ve);
     pv_ve_device = ve;
-    if (ve->accel->start) {
-        ve->accel->start();
-    }
+    start_accel(ve);
     pv_ve_start_sources();
+}
+
+/* Only if the device could not be plugged in the end. */
+static void pv_ve_exit(PCIDevice *pci)
+{
+    PvVe *ve = PV_VE(pci);
+
+    pv_ve_device = NULL;
+    vmstate_unregister(VMSTATE_IF(ve), &vmstate_pv_ve_early, ve);
+    ram_block_notifier_remove(&ve->ram);
+    device_listener_unregister(&ve->vcpus);
+    qemu_del_vm_change_state_handler(ve->vm_state);
+    pv_ve_due_exit(ve);
+    g_free(ve->vcpu);
+    msix_uninit_exclusive_bar(pci);
 }
 
 static void pv_ve_reset(DeviceState *dev)
 {
     PvVe *ve = PV_VE(dev);
 
-    msix_reset(PCI_DEVICE(ve));
     ve->restore_due = false;
     QEMU_LOCK_GUARD(&ve->lock);
     for (unsigned i = 0; i < ve->nr_vcpus; i++) {
@@ -148,7 +210,12 @@ static void pv_ve_init(Object *obj)
 
     qemu_mutex_init(&ve->lock);
     pv_ve_waits_init(&ve->waits);
-    object_property_add_child(obj, "withheld", object_new(TYPE_PV_VE_WITHHELD));
+    object_initialize_child(obj, "withheld", &ve->withheld, TYPE_PV_VE_WITHHELD);
+}
+
+static void pv_ve_finalize(Object *obj)
+{
+    qemu_mutex_destroy(&PV_VE(obj)->lock);
 }
 
 static const Property properties[] = {
@@ -164,6 +231,7 @@ static void pv_ve_class_init(ObjectClass *oc, void *data)
     PCIDeviceClass *pc = PCI_DEVICE_CLASS(oc);
 
     pc->realize = pv_ve_realize;
+    pc->exit = pv_ve_exit;
     pc->vendor_id = PV_VE_PCI_VENDOR_ID;
     pc->device_id = PV_VE_PCI_DEVICE_ID;
     pc->class_id = PCI_CLASS_SYSTEM_OTHER;
@@ -182,6 +250,7 @@ static const TypeInfo pv_ve_type = {
     .parent = TYPE_PCI_DEVICE,
     .instance_size = sizeof(PvVe),
     .instance_init = pv_ve_init,
+    .instance_finalize = pv_ve_finalize,
     .class_init = pv_ve_class_init,
     .interfaces = (InterfaceInfo[]) {
         { INTERFACE_CONVENTIONAL_PCI_DEVICE },

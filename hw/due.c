@@ -39,7 +39,7 @@ static void do_due(PvVe *ve, CPUState *cpu)
         notify(ve, cpu, how);
     }
     if (qatomic_xchg(&v->end_wait_due, false)) {
-        ve->accel->end_wait(cpu);
+        ve->accel->end_wait(cpu, v->wait_rip);
     }
     if (qatomic_xchg(&v->resume_due, false)) {
         ve->accel->resume(cpu);
@@ -68,4 +68,10 @@ bool pv_ve_due_init(PvVe *ve, Error **errp)
     }
     event_notifier_set_handler(&ve->due, on_due);
     return true;
+}
+
+void pv_ve_due_exit(PvVe *ve)
+{
+    event_notifier_set_handler(&ve->due, NULL);
+    event_notifier_cleanup(&ve->due);
 }

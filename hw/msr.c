@@ -51,6 +51,7 @@ static bool write_features(PvVe *ve, PvVeVcpu *v, uint64_t value)
         return false;
     }
     v->features = value;
+    v->control = 0;
     return true;
 }
 
@@ -122,7 +123,17 @@ static bool write_control(PvVe *ve, PvVeVcpu *v, uint64_t value)
     return true;
 }
 
-static PvVeMsrResult write_wait(PvVeVcpu *v, uint64_t value)
+bool pv_ve_msrs_valid(const PvVe *ve, const PvVeVcpu *v)
+{
+    if (v->features & ~ve->offered || (v->features && !(v->features & PV_VE_F_BASE)) ||
+        v->control & ~allowed_control(v) || (v->notify && !notify_ok(ve, v, v->notify))) {
+        return false;
+    }
+    return !pv_ve_enabled(v) ||
+           (v->info_gpa && v->page_gpa && v->info_gpa != v->page_gpa && v->notify);
+}
+
+static PvVeMsrResult write_wait(PvVeVcpu *v, uint64_t value, uint64_t rip)
 {
     unsigned index = value & PV_VE_WAIT_SLOT_MASK;
     uint32_t generation = value >> PV_VE_WAIT_GEN_SHIFT;
@@ -138,6 +149,7 @@ static PvVeMsrResult write_wait(PvVeVcpu *v, uint64_t value)
     }
     /* From here on, whoever ends the fault also ends the halt (INV_WAIT). */
     v->waiting = index;
+    v->wait_rip = rip;
     v->stats.waited += !slot->waited;
     slot->waited = true;
     return PV_VE_MSR_HALT;
@@ -162,7 +174,7 @@ static bool write_setup(PvVe *ve, PvVeVcpu *v, uint32_t msr, uint64_t value)
     }
 }
 
-PvVeMsrResult pv_ve_wrmsr(CPUState *cpu, uint32_t index, uint64_t value)
+PvVeMsrResult pv_ve_wrmsr(CPUState *cpu, uint32_t index, uint64_t value, uint64_t rip)
 {
     PvVe *ve = pv_ve_device;
     PvVeVcpu *v = pv_ve_vcpu(ve, cpu);
@@ -171,11 +183,12 @@ PvVeMsrResult pv_ve_wrmsr(CPUState *cpu, uint32_t index, uint64_t value)
 
     if (msr == PV_VE_MSR_WAIT) {
         WITH_QEMU_LOCK_GUARD(&ve->lock) {
-            result = write_wait(v, value);
+            result = write_wait(v, value, rip);
         }
     } else {
         BQL_LOCK_GUARD();
         WITH_QEMU_LOCK_GUARD(&ve->lock) {
+            v->cpu = cpu;
             result = write_setup(ve, v, msr, value) ? PV_VE_MSR_OK : PV_VE_MSR_GP;
         }
     }
@@ -183,7 +196,7 @@ PvVeMsrResult pv_ve_wrmsr(CPUState *cpu, uint32_t index, uint64_t value)
     return result;
 }
 
-PvVeMsrResult pv_ve_rdmsr(CPUState *cpu, uint32_t index, uint64_t *value)
+uint64_t pv_ve_rdmsr(CPUState *cpu, uint32_t index)
 {
     PvVe *ve = pv_ve_device;
     PvVeVcpu *v = pv_ve_vcpu(ve, cpu);
@@ -191,25 +204,18 @@ PvVeMsrResult pv_ve_rdmsr(CPUState *cpu, uint32_t index, uint64_t *value)
     QEMU_LOCK_GUARD(&ve->lock);
     switch (index - PV_VE_FIRST_MSR) {
     case PV_VE_MSR_FEATURES:
-        *value = v->features;
-        break;
+        return v->features;
     case PV_VE_MSR_CONTROL:
-        *value = v->control;
-        break;
+        return v->control;
     case PV_VE_MSR_INFO_AREA:
-        *value = v->info_gpa;
-        break;
+        return v->info_gpa;
     case PV_VE_MSR_PV_PAGE:
-        *value = v->page_gpa;
-        break;
+        return v->page_gpa;
     case PV_VE_MSR_NOTIFY:
-        *value = v->notify;
-        break;
+        return v->notify;
     case PV_VE_MSR_WAIT:
-        *value = 0;
-        break;
+        return 0;
     default:
         g_assert_not_reached();
     }
-    return PV_VE_MSR_OK;
 }

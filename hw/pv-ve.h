@@ -2,14 +2,14 @@
 /*
  * pv-ve: state of the device and of its vCPUs, shared by the files of hw/.
  *
- * Locks.  PvVe.lock serializes everything that is not marked otherwise; it is a
- * leaf but for the locks of page sources, is never held across an access to
- * guest memory that may be missing, and never taken by somebody who then waits
- * for the BQL.  Order: BQL, PvVe.lock, a source's lock.
+ * Locks.  PvVe.lock serializes everything that is not marked otherwise.  It is
+ * never held across an access to guest memory that may be missing, nor by
+ * somebody who waits for the BQL.  Order: BQL, PvVe.lock, a source's lock.
  */
 #ifndef PV_VE_H
 #define PV_VE_H
 
+#include "exec/ramlist.h"
 #include "hw/pci/pci_device.h"
 #include "pv-ve/include/core.h"
 #include "pv-ve/hw/slots.h"
@@ -22,7 +22,7 @@ typedef enum PvVeDecline {
     PV_VE_DECLINE_NONE,
     PV_VE_DECLINE_DISABLED,     /* the guest has not enabled delivery */
     PV_VE_DECLINE_SUPPRESSED,   /* not convertible */
-    PV_VE_DECLINE_MODE,         /* real mode, SMM, nested guest */
+    PV_VE_DECLINE_MODE,         /* not in long mode, SMM, nested guest */
     PV_VE_DECLINE_CPL,
     PV_VE_DECLINE_INTERRUPTS_OFF,
     PV_VE_DECLINE_NMI,
@@ -56,6 +56,8 @@ typedef struct PvVeArea {
 } PvVeArea;
 
 typedef struct PvVeVcpu {
+    CPUState *cpu;              /* whose state this is; NULL if it has done nothing */
+
     /* The MSRs */
     uint32_t features;
     uint32_t control;
@@ -68,6 +70,7 @@ typedef struct PvVeVcpu {
     PvVeArea page;
     PvVeSlots slots;
     int32_t waiting;            /* slot that WAIT halts for, or -1 */
+    uint64_t wait_rip;          /* where the last WAIT was that halted */
 
     PvVeWait hold;              /* linked while the vCPU is held back */
 
@@ -81,6 +84,8 @@ typedef struct PvVeVcpu {
 
 struct PvVe {
     PCIDevice parent_obj;
+
+    Object withheld;            /* TYPE_PV_VE_WITHHELD has no state of its own */
 
     /* Properties */
     bool cpl0, if0, wait, msix;
@@ -96,7 +101,8 @@ struct PvVe {
     PvVeWaits waits;
     EventNotifier due;          /* page-placing threads wake the main loop */
     VMChangeStateEntry *vm_state;
-    DeviceListener vcpus;       /* hears of vCPUs that are unplugged */
+    DeviceListener vcpus;       /* hears of vCPUs plugged and unplugged */
+    RAMBlockNotifier ram;       /* hears of RAM that is */
     bool restore_due;           /* loaded, not yet run; BQL */
 };
 
@@ -132,11 +138,13 @@ bool pv_ve_area_present(PvVe *ve, PvVeArea *area);
  * that is FAILED the slot is finished.
  */
 PvVePageState pv_ve_await(PvVe *ve, PvVeVcpu *v, unsigned index, RAMBlock *block,
-                          ram_addr_t page);
+                          ram_addr_t page, const PvVeSource **source);
 /* The page of a PENDING slot, whose wait is over, is there or never comes. */
 void pv_ve_finish(PvVe *ve, PvVeVcpu *v, unsigned index, bool failed);
 /* Tell the guest, if its PV page is present, what became DONE while it was not. */
 void pv_ve_post_late(PvVe *ve, PvVeVcpu *v);
+/* The RAM block that begins at @host is about to be freed.  Takes the lock. */
+void pv_ve_ram_removed(PvVe *ve, void *host);
 
 /* vcpu.c */
 void pv_ve_vcpu_init(PvVeVcpu *v);
@@ -144,8 +152,15 @@ void pv_ve_vcpu_init(PvVeVcpu *v);
 void pv_ve_vcpu_stop(PvVe *ve, PvVeVcpu *v);
 /* All as after power-on, but generations go on.  BQL and lock held. */
 void pv_ve_vcpu_reset(PvVe *ve, PvVeVcpu *v);
-/* After loading, before the vCPU runs: wait again for what was pending.  BQL held. */
-void pv_ve_vcpu_restore(PvVe *ve, unsigned index);
+/*
+ * After loading, before any vCPU runs, first the one for all vCPUs, then the other:
+ * map the areas and ask for them, wait again for what was pending.  BQL held.
+ */
+void pv_ve_vcpu_restore_areas(PvVe *ve, unsigned index);
+void pv_ve_vcpu_restore_slots(PvVe *ve, unsigned index);
+
+/* msr.c: could the guest have written what was loaded? */
+bool pv_ve_msrs_valid(const PvVe *ve, const PvVeVcpu *v);
 
 /* area.c; pv_ve_area_ok() may be called by any thread, the others need the BQL */
 bool pv_ve_area_ok(uint64_t gpa);
@@ -156,6 +171,7 @@ void pv_ve_area_dirty(PvVeArea *area, hwaddr offset, hwaddr size);
 
 /* due.c */
 bool pv_ve_due_init(PvVe *ve, Error **errp);
+void pv_ve_due_exit(PvVe *ve);
 
 /* stats.c */
 void pv_ve_class_add_properties(ObjectClass *oc);

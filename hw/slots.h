@@ -27,7 +27,7 @@ typedef enum PvVeSlotState {
 
 typedef struct PvVeSlot {
     PvVeWait wait;          /* linked exactly while PENDING and restored */
-    uint64_t gpa;           /* of the page; what migration carries */
+    uint64_t gpa;           /* of the access; what migration carries */
     uint32_t generation;    /* of the last fault here; 0: none yet */
     uint8_t state;
     bool failed;            /* DONE: will never come */

@@ -32,7 +32,11 @@ void pv_ve_vcpu_stop(PvVe *ve, PvVeVcpu *v)
 void pv_ve_vcpu_reset(PvVe *ve, PvVeVcpu *v)
 {
     pv_ve_vcpu_stop(ve, v);
-    pv_ve_waits_remove(&ve->waits, &v->hold);
+    if (v->hold.linked) {
+        pv_ve_waits_remove(&ve->waits, &v->hold);
+        qatomic_set(&v->resume_due, true);
+        event_notifier_set(&ve->due);
+    }
     v->features = 0;
     v->control = 0;
     v->info_gpa = 0;
@@ -43,7 +47,7 @@ void pv_ve_vcpu_reset(PvVe *ve, PvVeVcpu *v)
 static void restore_slot(PvVe *ve, PvVeVcpu *v, unsigned index)
 {
     PvVeSlot *slot = &v->slots.slot[index];
-    const PvVeSource *source = NULL;
+    const PvVeSource *source;
     ram_addr_t offset;
     RAMBlock *block;
     PvVePageState state;
@@ -57,24 +61,16 @@ static void restore_slot(PvVe *ve, PvVeVcpu *v, unsigned index)
         pv_ve_finish(ve, v, index, false);
         return;
     }
-    state = pv_ve_await(ve, v, index, block, pv_ve_page_of(block, offset));
+    state = pv_ve_await(ve, v, index, block, pv_ve_page_of(block, offset), &source);
     if (state == PV_VE_PAGE_PRESENT) {
         pv_ve_waits_remove(&ve->waits, &slot->wait);
         pv_ve_finish(ve, v, index, false);
     } else if (state != PV_VE_PAGE_FAILED) {
-        pv_ve_page_state(block, pv_ve_page_of(block, offset), &source);
-        if (source) {
-            source->request(block, pv_ve_page_of(block, offset));
-        }
+        source->request(block, pv_ve_page_of(block, offset));
     }
 }
 
-/*
- * Before the vCPU runs: the pages of its areas are asked for first, so that they
- * are the first to come; what was pending waits again.  A vCPU that was halted
- * in WAIT executes its WRMSR again.
- */
-void pv_ve_vcpu_restore(PvVe *ve, unsigned index)
+void pv_ve_vcpu_restore_areas(PvVe *ve, unsigned index)
 {
     PvVeVcpu *v = &ve->vcpu[index];
 
@@ -90,13 +86,21 @@ void pv_ve_vcpu_restore(PvVe *ve, unsigned index)
     }
     pv_ve_area_present(ve, &v->info);
     pv_ve_area_present(ve, &v->page);
+}
+
+void pv_ve_vcpu_restore_slots(PvVe *ve, unsigned index)
+{
+    PvVeVcpu *v = &ve->vcpu[index];
+
+    if (!pv_ve_enabled(v)) {
+        return;
+    }
+    QEMU_LOCK_GUARD(&ve->lock);
     for (unsigned i = 0; i < PV_VE_SLOTS; i++) {
         restore_slot(ve, v, i);
     }
     pv_ve_post_late(ve, v);
-    if (v->waiting >= 0) {
-        v->waiting = -1;
-        qatomic_set(&v->end_wait_due, true);
-    }
+    /* If it was halted in WAIT, it executes the WRMSR again. */
+    qatomic_set(&v->end_wait_due, true);
     event_notifier_set(&ve->due);
 }

@@ -2,8 +2,8 @@
 /*
  * pv-ve: migration and snapshots.
  *
- * What travels is what the guest negotiated and each slot of a vCPU that has
- * delivery enabled.  A fault that is pending travels as the GPA of its page; the
+ * What travels is what the guest negotiated and the slots of each vCPU that ever
+ * used one, as their generations go on.  A fault that is pending travels as the GPA of its page; the
  * destination waits for that page in its own way, or finds it present.  Nothing
  * of guest memory is touched before the machine runs.
  *
@@ -64,7 +64,7 @@ static const VMStateDescription vmstate_vcpu = {
         VMSTATE_UINT64(info_gpa, PvVeVcpu),
         VMSTATE_UINT64(page_gpa, PvVeVcpu),
         VMSTATE_UINT32(notify, PvVeVcpu),
-        VMSTATE_INT32(waiting, PvVeVcpu),
+        VMSTATE_UINT64(wait_rip, PvVeVcpu),
         VMSTATE_BOOL(interrupt_due, PvVeVcpu),
         VMSTATE_END_OF_LIST()
     },
@@ -113,10 +113,33 @@ static int pre_load(void *opaque)
     return 0;
 }
 
-static bool slot_ok(const PvVeSlot *slot)
+/* The stream is input: only what a guest and this host could have made. */
+static bool slot_valid(const PvVeVcpu *v, const PvVeSlot *slot)
 {
-    return slot->state <= PV_VE_SLOT_DONE && slot->generation <= PV_VE_GEN_MAX &&
-           (slot->generation || slot->state == PV_VE_SLOT_FREE);
+    switch (slot->state) {
+    case PV_VE_SLOT_FREE:
+        return slot->generation <= PV_VE_GEN_MAX;
+    case PV_VE_SLOT_PENDING:
+        return pv_ve_enabled(v) && slot->generation - 1 < PV_VE_GEN_MAX && !slot->posted &&
+               !slot->failed;
+    case PV_VE_SLOT_DONE:
+        return pv_ve_enabled(v) && slot->generation - 1 < PV_VE_GEN_MAX;
+    default:
+        return false;
+    }
+}
+
+static bool vcpu_valid(const PvVe *ve, const PvVeVcpu *v)
+{
+    if (!pv_ve_msrs_valid(ve, v)) {
+        return false;
+    }
+    for (unsigned s = 0; s < PV_VE_SLOTS; s++) {
+        if (!slot_valid(v, &v->slots.slot[s])) {
+            return false;
+        }
+    }
+    return true;
 }
 
 static int post_load(void *opaque, int version_id)
@@ -124,24 +147,9 @@ static int post_load(void *opaque, int version_id)
     PvVe *ve = opaque;
 
     for (unsigned i = 0; i < ve->nr_vcpus; i++) {
-        const PvVeVcpu *v = &ve->vcpu[i];
-
-        if (v->features & ~ve->offered) {
-            error_report("pv-ve: the guest uses features 0x%x of vCPU %u, but this device "
-                         "offers only 0x%x; give it the properties of the source",
-                         v->features, i, ve->offered);
+        if (!vcpu_valid(ve, &ve->vcpu[i])) {
+            error_report("pv-ve: what was loaded for vCPU %u is not valid", i);
             return -EINVAL;
-        }
-        if (v->waiting < -1 || v->waiting >= PV_VE_SLOTS) {
-            error_report("pv-ve: vCPU %u waits for slot %d, which does not exist", i,
-                         v->waiting);
-            return -EINVAL;
-        }
-        for (unsigned s = 0; s < PV_VE_SLOTS; s++) {
-            if (!slot_ok(&v->slots.slot[s])) {
-                error_report("pv-ve: slot %u of vCPU %u is not valid", s, i);
-                return -EINVAL;
-            }
         }
     }
     ve->restore_due = true;

@@ -3,12 +3,12 @@
 #include "qemu/osdep.h"
 #include "pv-ve/hw/waits.h"
 
-/* Pages are at least 4 KiB; neighbours get neighbouring buckets. */
+/* Pages can be 4 KiB or 1 GiB: the high bits of a product depend on all of them. */
 static unsigned bucket_of(const void *block, uint64_t offset)
 {
     uint64_t key = (offset >> 12) + ((uintptr_t)block >> 4);
 
-    return key % PV_VE_WAIT_BUCKETS;
+    return (key * 0x9e3779b97f4a7c15u) >> 54;
 }
 
 void pv_ve_waits_init(PvVeWaits *waits)

@@ -13,7 +13,7 @@
 #include "qemu/queue.h"
 #include "qemu/atomic.h"
 
-#define PV_VE_WAIT_BUCKETS 1024
+#define PV_VE_WAIT_BUCKETS 1024     /* 2 to the 64 - 54 in bucket_of() */
 
 typedef enum PvVeWaitKind {
     PV_VE_WAIT_SLOT,        /* a fault that was delivered */
@@ -23,7 +23,7 @@ typedef enum PvVeWaitKind {
 
 typedef struct PvVeWait {
     QLIST_ENTRY(PvVeWait) link;
-    void *block;            /* the RAM block; only compared */
+    void *block;            /* the RAM block */
     uint64_t offset;        /* bytes, start of the block's page */
     PvVeWaitKind kind;
     bool linked;

@@ -24,15 +24,22 @@
  * the device is realized.
  */
 typedef struct PvVeAccel {
-    const char *name;
     bool (*in_use)(void);
 
     /* Called once, with the BQL, when the device is realized; may be NULL. */
     void (*start)(void);
+    /*
+     * A vCPU has been made; it has not run.  For those that are older than the device
+     * after start(), later for each that is plugged; may be NULL.  BQL held.
+     */
+    void (*vcpu_added)(CPUState *cpu);
     /* Raise @vector in @cpu's local APIC.  BQL held. */
     void (*interrupt)(CPUState *cpu, uint8_t vector);
-    /* End the halt of a WAIT of @cpu; harmless if it is in none.  BQL held. */
-    void (*end_wait)(CPUState *cpu);
+    /*
+     * End the halt of the WAIT that @cpu executed at @rip, and no other halt: it may
+     * have left that WAIT by an interrupt, INIT or a reset.  BQL held.
+     */
+    void (*end_wait)(CPUState *cpu, uint64_t rip);
     /* Let a @cpu that pv_ve_hold() stopped run again.  BQL held. */
     void (*resume)(CPUState *cpu);
     /* Drop translations that lead to pages that just became missing.  BQL held. */
@@ -49,7 +56,7 @@ typedef struct PvVeGuestState {
     bool nmi;                   /* between an NMI and its IRET */
     bool event;                 /* an exception or interrupt is being delivered,
                                    or the access is not an instruction's own */
-    bool mode;                  /* real mode, SMM or a nested guest */
+    bool mode;                  /* not in long mode, in SMM or in a nested guest */
     bool restartable;           /* may be held back: begins anew when resumed */
 } PvVeGuestState;
 
@@ -102,11 +109,11 @@ typedef enum PvVeMsrResult {
 } PvVeMsrResult;
 
 /*
- * RDMSR and WRMSR at CPL 0.  In the vCPU's thread (or with the vCPU stopped);
- * takes the BQL by itself if it needs it.
+ * RDMSR, and WRMSR at linear address @rip, at CPL 0.  In the vCPU's thread (or with
+ * the vCPU stopped); takes the BQL by itself if it needs it.
  */
-PvVeMsrResult pv_ve_rdmsr(CPUState *cpu, uint32_t index, uint64_t *value);
-PvVeMsrResult pv_ve_wrmsr(CPUState *cpu, uint32_t index, uint64_t value);
+uint64_t pv_ve_rdmsr(CPUState *cpu, uint32_t index);
+PvVeMsrResult pv_ve_wrmsr(CPUState *cpu, uint32_t index, uint64_t value, uint64_t rip);
 
 /* ---- Page sources ------------------------------------------------------ */
 
@@ -123,7 +130,6 @@ typedef enum PvVePageState {
 } PvVePageState;
 
 typedef struct PvVeSource {
-    const char *name;
     /* The host blocks whoever touches a missing page (userfaultfd). */
     bool blocks;
     /* Called once, with the BQL, when the device is realized; may be NULL. */
@@ -161,9 +167,10 @@ void pv_ve_page_arrived(RAMBlock *block, ram_addr_t offset);
 void pv_ve_page_failed(RAMBlock *block, ram_addr_t offset);
 
 /*
- * Guest RAM at @gpa that may be reflected: RAM of a memory backend, writable.
- * Everything else is suppressed by default.  Returns the block and the offset
- * in it, NULL if it is anything else.  RCU critical section or BQL.
+ * Guest RAM at @gpa that may be reflected: the machine's own and that of memory
+ * devices, where the guest can write.  Everything else is suppressed by default.
+ * Returns the block and the offset in it, NULL if it is anything else.  RCU
+ * critical section or BQL.
  */
 RAMBlock *pv_ve_ram_at(hwaddr gpa, ram_addr_t *offset);
 

@@ -63,6 +63,18 @@ static bool request(RAMBlock *block, ram_addr_t offset)
 }
 
 /*
+ * Migration asks the source again each time it is told to.  Once is enough: it
+ * remembers what it asked for, and repeats that after a recovery.
+ */
+static bool is_requested(void *host)
+{
+    MigrationIncomingState *mis = migration_incoming_get_current();
+
+    QEMU_LOCK_GUARD(&mis->page_request_mutex);
+    return g_tree_lookup(mis->page_requested, host) != NULL;
+}
+
+/*
  * In the fault thread.  The request goes out under a descriptor whose wake-up is
  * that of QEMU's own userfaultfd, where nobody sleeps for this page because of us.
  */
@@ -77,7 +89,7 @@ static int on_ask(struct PostCopyFD *fd, void *opaque)
     ram_addr_t offset;
     RAMBlock *block = qemu_ram_block_from_host(host, false, &offset);
 
-    if (!block) {
+    if (!block || is_requested(host)) {
         return 0;
     }
     return postcopy_request_shared_page(&own, block, (uintptr_t)host, offset);
@@ -92,12 +104,14 @@ static int on_placed(struct PostCopyFD *fd, RAMBlock *block, uint64_t offset)
 
 static int prepare(Error **errp)
 {
-    if (!g_unix_open_pipe(postcopy.ask, FD_CLOEXEC, NULL) ||
-        !g_unix_set_fd_nonblocking(postcopy.ask[0], true, NULL) ||
-        !g_unix_set_fd_nonblocking(postcopy.ask[1], true, NULL)) {
-        error_setg_errno(errp, errno, "pv-ve: no pipe to postcopy's fault thread");
+    g_autoptr(GError) err = NULL;
+
+    if (!g_unix_open_pipe(postcopy.ask, FD_CLOEXEC, &err)) {
+        error_setg(errp, "pv-ve: no pipe to postcopy's fault thread: %s", err->message);
         return -1;
     }
+    g_unix_set_fd_nonblocking(postcopy.ask[0], true, NULL);
+    g_unix_set_fd_nonblocking(postcopy.ask[1], true, NULL);
     /* Best effort; the default holds 2048 requests. */
     fcntl(postcopy.ask[1], F_SETPIPE_SZ, 1 << 20);
     postcopy.fd = (struct PostCopyFD) {
@@ -141,8 +155,11 @@ static int on_phase(NotifierWithReturn *notifier, void *data, Error **errp)
         finish();
         return prepare(errp);
     case POSTCOPY_NOTIFY_INBOUND_LISTEN:
-        set_active(true);
-        pv_ve_arm();
+        /* Postcopy of dirty bitmaps alone comes here, too, without pages. */
+        if (postcopy.ask[0] >= 0) {
+            set_active(true);
+            pv_ve_arm();
+        }
         return 0;
     case POSTCOPY_NOTIFY_INBOUND_END:
         finish();
@@ -160,7 +177,6 @@ static void start(void)
 }
 
 static const PvVeSource source = {
-    .name = "postcopy",
     .blocks = true,
     .start = start,
     .state = page_state,

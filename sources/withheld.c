@@ -101,9 +101,10 @@ static void change_page(RAMBlock *ram, size_t page, Change change)
         mark(find(ram), page, change);
         arm = nr_missing && !before;
         disarm = !nr_missing && before;
-    }
-    if (arm) {
-        pv_ve_arm();
+        /* Before anybody else can find nothing missing and disarm. */
+        if (arm) {
+            pv_ve_arm();
+        }
     }
     if (change == RELEASE) {
         pv_ve_page_arrived(ram, offset);
@@ -217,11 +218,6 @@ static void change_range(uint64_t start, uint64_t size, Change change, Error **e
 
 /* ---- The object --------------------------------------------------------- */
 
-struct PvVeWithheld {
-    Object parent_obj;
-};
-OBJECT_DECLARE_SIMPLE_TYPE(PvVeWithheld, PV_VE_WITHHELD)
-
 static bool visit_range(Visitor *v, const char *name, uint64_t *start, uint64_t *size,
                         bool *suppressed, Error **errp)
 {
@@ -297,7 +293,6 @@ static void withheld_class_init(ObjectClass *oc, void *data)
 static const TypeInfo withheld_type = {
     .name = TYPE_PV_VE_WITHHELD,
     .parent = TYPE_OBJECT,
-    .instance_size = sizeof(PvVeWithheld),
     .class_init = withheld_class_init,
 };
 
@@ -308,7 +303,6 @@ static void register_types(void)
 type_init(register_types)
 
 static const PvVeSource source = {
-    .name = "withheld",
     .blocks = false,
     .state = page_state,
     .request = request,

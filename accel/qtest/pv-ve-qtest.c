@@ -6,7 +6,7 @@
  * became of it:
  *
  *   pv_ve_cpuid VCPU LEAF             OK EAX EBX ECX EDX, or FAIL
- *   pv_ve_rdmsr VCPU MSR              OK VALUE, or OK #GP
+ *   pv_ve_rdmsr VCPU MSR              OK VALUE
  *   pv_ve_wrmsr VCPU MSR VALUE        OK done, OK #GP or OK halt
  *   pv_ve_access VCPU GPA KIND CPL IF [GLA [STATE]...]
  *                                     OK present, OK deliver, OK block or OK hold
@@ -52,7 +52,7 @@ static void interrupt(CPUState *cpu, uint8_t vector)
     seen_of(cpu)->interrupts++;
 }
 
-static void end_wait(CPUState *cpu)
+static void end_wait(CPUState *cpu, uint64_t rip)
 {
     seen_of(cpu)->wakes++;
 }
@@ -89,14 +89,12 @@ static void do_cpuid(CharBackend *chr, CPUState *cpu, char **words)
 
 static void do_rdmsr(CharBackend *chr, CPUState *cpu, char **words)
 {
-    uint64_t msr, value;
+    uint64_t msr;
 
     if (!number(words[0], &msr) || !pv_ve_has_msr(msr)) {
         qtest_sendf(chr, "FAIL no such MSR\n");
-    } else if (pv_ve_rdmsr(cpu, msr, &value) == PV_VE_MSR_OK) {
-        qtest_sendf(chr, "OK 0x%" PRIx64 "\n", value);
     } else {
-        qtest_sendf(chr, "OK #GP\n");
+        qtest_sendf(chr, "OK 0x%" PRIx64 "\n", pv_ve_rdmsr(cpu, msr));
     }
 }
 
@@ -111,7 +109,7 @@ static void do_wrmsr(CharBackend *chr, CPUState *cpu, char **words)
         qtest_sendf(chr, "FAIL no such MSR, or no value\n");
         return;
     }
-    qtest_sendf(chr, "OK %s\n", answer[pv_ve_wrmsr(cpu, msr, value)]);
+    qtest_sendf(chr, "OK %s\n", answer[pv_ve_wrmsr(cpu, msr, value, 0)]);
 }
 
 static bool parse_kind(const char *word, uint32_t *qualification)
@@ -273,7 +271,6 @@ static bool in_use(void)
 }
 
 static const PvVeAccel qtest_end = {
-    .name = "qtest",
     .in_use = in_use,
     .start = start,
     .interrupt = interrupt,

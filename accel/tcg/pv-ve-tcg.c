@@ -6,7 +6,6 @@
  * missing never gets there by an access that can take #VE.
  */
 #include "qemu/osdep.h"
-#include "qemu/main-loop.h"
 #include "cpu.h"
 #include "exec/cputlb.h"
 #include "exec/exec-all.h"
@@ -23,29 +22,40 @@ static bool in_use(void)
     return tcg_enabled();
 }
 
+/*
+ * The guest shares its PV page with the threads that place pages, so its locked
+ * instructions have to be atomic and barriers even if the machine has one vCPU or
+ * one thread for all.
+ */
+static void vcpu_added(CPUState *cpu)
+{
+    tcg_cflags_set(cpu, CF_PARALLEL);
+}
+
 /* ---- Faults ------------------------------------------------------------ */
 
 /*
- * cpu_exec() holds the BQL while it delivers an exception or an interrupt, and
- * only then; so a TLB fill under the BQL is part of an event delivery.  Fills
- * without a return address that are no fetches come from page-table walks and
- * from helpers that cannot be restarted.
+ * An access by an instruction's own helper comes with the return address into the
+ * translated code, from which the instruction can be begun anew; a fetch needs
+ * none.  The delivery of exceptions and interrupts has none, nor have walks of
+ * the paging structures.  Outside of long mode there are task switches, in whose
+ * second half a fault belongs to the new task, which cannot be begun anew.
  */
 static PvVeGuestState guest_state(CPUX86State *env, MMUAccessType access, int mmu_idx,
                                   bool probe, uintptr_t retaddr)
 {
     bool walk = mmu_idx == MMU_PHYS_IDX || mmu_idx == MMU_NESTED_IDX;
     bool fetch = access == MMU_INST_FETCH;
-    bool event = bql_locked() || env->old_exception != -1 || probe || walk ||
-                 (!retaddr && !fetch);
+    bool event = probe || walk || (!retaddr && !fetch);
+    bool long_mode = env->hflags & HF_LMA_MASK;
 
     return (PvVeGuestState) {
         .cpl = env->hflags & HF_CPL_MASK,
         .interrupts_on = env->eflags & IF_MASK,
         .nmi = env->hflags2 & HF2_NMI_MASK,
-        .mode = !(env->hflags & HF_PE_MASK) || env->hflags & (HF_SMM_MASK | HF_GUEST_MASK),
+        .mode = !long_mode || env->hflags & (HF_SMM_MASK | HF_GUEST_MASK),
         .event = event,
-        .restartable = !event,
+        .restartable = !event && long_mode,
     };
 }
 
@@ -93,8 +103,8 @@ void pv_ve_tcg_touch(CPUState *cpu, vaddr addr, hwaddr gpa, MMUAccessType access
 
 static void resume(CPUState *cpu)
 {
-    /* While the machine is stopped, the vCPU is resumed with the others. */
-    if (runstate_is_running()) {
+    /* Otherwise whoever stopped it resumes it, if ever. */
+    if (runstate_is_running() && !cpu->stop) {
         cpu_resume(cpu);
     }
 }
@@ -123,12 +133,16 @@ bool pv_ve_tcg_rdmsr(CPUX86State *env, uintptr_t retaddr)
     if (!pv_ve_has_msr(index)) {
         return false;
     }
-    if (pv_ve_rdmsr(env_cpu(env), index, &value) == PV_VE_MSR_GP) {
-        raise_exception_err_ra(env, EXCP0D_GPF, 0, retaddr);
-    }
+    value = pv_ve_rdmsr(env_cpu(env), index);
     env->regs[R_EAX] = (uint32_t)value;
     env->regs[R_EDX] = value >> 32;
     return true;
+}
+
+/* Of the instruction whose helper runs; the translator has stored it for RDMSR, WRMSR. */
+static uint64_t rip_of(CPUX86State *env)
+{
+    return env->segs[R_CS].base + env->eip;
 }
 
 /*
@@ -152,13 +166,17 @@ bool pv_ve_tcg_wrmsr(CPUX86State *env, uint64_t value, uintptr_t retaddr)
     if (!pv_ve_has_msr(index)) {
         return false;
     }
-    switch (pv_ve_wrmsr(cpu, index, value)) {
+    switch (pv_ve_wrmsr(cpu, index, value, rip_of(env))) {
     case PV_VE_MSR_OK:
         break;
     case PV_VE_MSR_GP:
         raise_exception_err_ra(env, EXCP0D_GPF, 0, retaddr);
     case PV_VE_MSR_HALT:
-        halt(cpu, retaddr);
+        /* A single step would trap before the instruction is done: end early. */
+        if (!(env->eflags & TF_MASK)) {
+            halt(cpu, retaddr);
+        }
+        break;
     }
     return true;
 }
@@ -166,12 +184,14 @@ bool pv_ve_tcg_wrmsr(CPUX86State *env, uint64_t value, uintptr_t retaddr)
 /* In the vCPU's thread, so after it has left the WRMSR. */
 static void unhalt(CPUState *cpu, run_on_cpu_data data)
 {
-    cpu->halted = 0;
+    if (rip_of(cpu_env(cpu)) == data.target_ptr) {
+        cpu->halted = 0;
+    }
 }
 
-static void end_wait(CPUState *cpu)
+static void end_wait(CPUState *cpu, uint64_t rip)
 {
-    async_run_on_cpu(cpu, unhalt, RUN_ON_CPU_NULL);
+    async_run_on_cpu(cpu, unhalt, RUN_ON_CPU_TARGET_PTR(rip));
 }
 
 /* ---- Notification ------------------------------------------------------ */
@@ -189,8 +209,8 @@ static void interrupt(CPUState *cpu, uint8_t vector)
 }
 
 static const PvVeAccel tcg_end = {
-    .name = "tcg",
     .in_use = in_use,
+    .vcpu_added = vcpu_added,
     .interrupt = interrupt,
     .end_wait = end_wait,
     .resume = resume,
