@@ -101,12 +101,18 @@ static void end(PvVe *ve, PvVeWait *wait, bool failed)
 static void end_all(RAMBlock *block, ram_addr_t page, bool failed)
 {
     PvVe *ve = pv_ve_device;
+    const PvVeSource *other;
     PvVeWait *wait;
 
     if (!ve || !pv_ve_waits_pending(&ve->waits)) {
         return;
     }
     QEMU_LOCK_GUARD(&ve->lock);
+    if (!failed && pv_ve_page_state(block, page, &other) != PV_VE_PAGE_PRESENT) {
+        /* One source has given it, another one has yet to (INV_EARLY). */
+        other->request(block, page);
+        return;
+    }
     /* A failure ends only faults that were delivered; others go on waiting. */
     while ((wait = pv_ve_waits_take(&ve->waits, block, page, failed))) {
         end(ve, wait, failed);
