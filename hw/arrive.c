@@ -103,6 +103,7 @@ static void end_all(RAMBlock *block, ram_addr_t page, bool failed)
     PvVe *ve = pv_ve_device;
     const PvVeSource *other;
     PvVeWait *wait;
+    unsigned most;
 
     if (!ve || !pv_ve_waits_pending(&ve->waits)) {
         return;
@@ -113,8 +114,15 @@ static void end_all(RAMBlock *block, ram_addr_t page, bool failed)
         other->request(block, page);
         return;
     }
-    /* A failure ends only faults that were delivered; others go on waiting. */
-    while ((wait = pv_ve_waits_take(&ve->waits, block, page, failed))) {
+    /*
+     * A failure ends only faults that were delivered; others go on waiting.  If the
+     * page goes missing again just now, an area waits for it anew: not for us.
+     */
+    for (most = ve->waits.pending; most > 0; most--) {
+        wait = pv_ve_waits_take(&ve->waits, block, page, failed);
+        if (!wait) {
+            break;
+        }
         end(ve, wait, failed);
     }
 }
