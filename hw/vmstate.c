@@ -3,9 +3,9 @@
  * pv-ve: migration and snapshots.
  *
  * What travels is what the guest negotiated and the slots of each vCPU that ever
- * used one, as their generations go on.  A fault that is pending travels as the GPA of its page; the
- * destination waits for that page in its own way, or finds it present.  Nothing
- * of guest memory is touched before the machine runs.
+ * used one, as their generations go on.  A fault that is pending travels as its GPA;
+ * the target waits for that page in its own way, or finds it present.  Nothing of
+ * guest memory is touched before the machine runs.
  *
  * A target that cannot take the machine over must say so before postcopy begins,
  * after which the source cannot go back; so what decides it travels first.

@@ -143,7 +143,8 @@ static void need_block(RAMBlock *ram)
 }
 
 /* The RAM at the start of the range, as far as it goes; a reference to it. */
-static bool find_ram(uint64_t gpa, uint64_t size, MemoryRegionSection *section, Error **errp)
+static bool find_ram(uint64_t gpa, uint64_t size, MemoryRegionSection *section,
+                     Error **errp)
 {
     uint64_t page_size, found;
 
@@ -227,7 +228,8 @@ static bool visit_range(Visitor *v, const char *name, uint64_t *start, uint64_t 
     if (!visit_start_struct(v, name, NULL, 0, errp)) {
         return false;
     }
-    ok = visit_type_uint64(v, "start", start, errp) && visit_type_size(v, "size", size, errp);
+    ok = visit_type_uint64(v, "start", start, errp) &&
+         visit_type_size(v, "size", size, errp);
     if (ok && suppressed && visit_optional(v, "suppressed", &given)) {
         ok = visit_type_bool(v, "suppressed", suppressed, errp);
     }
@@ -236,32 +238,15 @@ static bool visit_range(Visitor *v, const char *name, uint64_t *start, uint64_t 
     return ok;
 }
 
-static void set_withhold(Object *obj, Visitor *v, const char *name, void *opaque,
-                         Error **errp)
+/* Of all three properties; @opaque is the Change. */
+static void set_range(Object *obj, Visitor *v, const char *name, void *opaque, Error **errp)
 {
-    uint64_t start, size;
+    Change change = GPOINTER_TO_INT(opaque);
     bool suppressed = false;
-
-    if (visit_range(v, name, &start, &size, &suppressed, errp)) {
-        change_range(start, size, suppressed ? WITHHOLD_SUPPRESSED : WITHHOLD, errp);
-    }
-}
-
-static void set_release(Object *obj, Visitor *v, const char *name, void *opaque, Error **errp)
-{
     uint64_t start, size;
 
-    if (visit_range(v, name, &start, &size, NULL, errp)) {
-        change_range(start, size, RELEASE, errp);
-    }
-}
-
-static void set_fail(Object *obj, Visitor *v, const char *name, void *opaque, Error **errp)
-{
-    uint64_t start, size;
-
-    if (visit_range(v, name, &start, &size, NULL, errp)) {
-        change_range(start, size, FAIL, errp);
+    if (visit_range(v, name, &start, &size, change == WITHHOLD ? &suppressed : NULL, errp)) {
+        change_range(start, size, suppressed ? WITHHOLD_SUPPRESSED : change, errp);
     }
 }
 
@@ -275,19 +260,25 @@ static void get_pages(Object *obj, Visitor *v, const char *name, void *opaque, E
     visit_type_uint64(v, name, &pages, errp);
 }
 
+static void add_range_property(ObjectClass *oc, const char *name, Change change,
+                               const char *description)
+{
+    object_class_property_add(oc, name, "PvVeRange", NULL, set_range, NULL,
+                              GINT_TO_POINTER(change));
+    object_class_property_set_description(oc, name, description);
+}
+
 static void withheld_class_init(ObjectClass *oc, void *data)
 {
-    object_class_property_add(oc, "withhold", "PvVeRange", NULL, set_withhold, NULL, NULL);
-    object_class_property_set_description(oc, "withhold",
-        "Take a range of guest RAM out of the guest's reach: start, size in bytes; "
-        "suppressed: without #VE");
-    object_class_property_add(oc, "release", "PvVeRange", NULL, set_release, NULL, NULL);
-    object_class_property_set_description(oc, "release", "Let the guest have a range");
-    object_class_property_add(oc, "fail", "PvVeRange", NULL, set_fail, NULL, NULL);
-    object_class_property_set_description(oc, "fail",
-        "Withhold a range and say that it will never come");
+    add_range_property(oc, "withhold", WITHHOLD,
+                       "Take a range of guest RAM out of the guest's reach: start, size in "
+                       "bytes; suppressed: without #VE");
+    add_range_property(oc, "release", RELEASE, "Let the guest have a range");
+    add_range_property(oc, "fail", FAIL,
+                       "Withhold a range and say that it will never come");
     object_class_property_add(oc, "pages", "uint64", get_pages, NULL, NULL, NULL);
-    object_class_property_set_description(oc, "pages", "How many pages are withheld or failed");
+    object_class_property_set_description(oc, "pages",
+                                          "How many pages are withheld or failed");
 }
 
 static const TypeInfo withheld_type = {
