@@ -1,25 +1,29 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
+# Builds, installs and tests what ./configure has composed; `make help` lists it all.
 
 BUILD ?= build
 PREFIX ?= /usr/local
 PYTHON ?= /usr/bin/python3
 export PYTHON
 
-hooks = $(shell find hooks -name '*.cocci' -o -name '*.insert') hooks scripts/compose.py
-ninja = ninja -C $(BUILD)/obj
+locked = scripts/locked $(BUILD)
+ninja = $(locked) ninja -C $(BUILD)/obj
+composed = $(BUILD)/cache/composed
 
-all: $(BUILD)/cache/composed
+all: $(composed)
 	$(ninja) qemu-system-x86_64
 
 $(BUILD)/obj/build.ninja:
 	./configure --build=$(BUILD)
 
 # Hooks changed: edit the sources anew, then ninja sees what there is to do.
-$(BUILD)/cache/composed: $(hooks) | $(BUILD)/obj/build.ninja
-	$(PYTHON) scripts/compose.py $(BUILD)
+$(composed): scripts/compose.py $(shell find hooks) | $(BUILD)/obj/build.ninja
+	@$(locked) test -e $@ || { echo 'The last configure failed: run it again'; exit 1; }
+	$(locked) $(PYTHON) scripts/compose.py $(BUILD)
+	@touch $@
 
 install: all
-	scripts/install $(BUILD) "$(DESTDIR)$(PREFIX)"
+	$(locked) scripts/install $(BUILD) "$(DESTDIR)$(PREFIX)"
 
 deps:
 	scripts/install-deps
@@ -28,16 +32,19 @@ deps:
 ready:
 	test -z "`scripts/requirements`" || $(MAKE) deps
 	$(MAKE) all
+	$(MAKE) -C guests/freestanding O=$(abspath $(BUILD))/guests/freestanding
 
 demo: ready
-	BUILD=$(abspath $(BUILD)) scripts/demo
+	BUILD=$(abspath $(BUILD)) scripts/with-userfaultfd scripts/demo
 
 check: ready
 	$(ninja) pv-ve-tests
-	BUILD=$(abspath $(BUILD)) tests/run
+	mkdir -p $(BUILD)/check-logs
+	BUILD=$(abspath $(BUILD)) scripts/with-userfaultfd tests/run
 
 clean:
 	test ! -e $(BUILD)/obj/build.ninja || $(ninja) -t clean
+	rm -rf $(BUILD)/guests
 
 distclean:
 	rm -rf $(BUILD)

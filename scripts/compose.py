@@ -41,8 +41,11 @@ class HookError(Exception):
 
 
 def files_below(top):
+    """All but what git keeps, and folders that something was built in."""
     for folder, folders, files in os.walk(top):
-        folders[:] = [d for d in folders if d != '.git']
+        files = [f for f in files if f != '.git']
+        folders[:] = [d for d in folders if d != '.git' and not
+                      os.path.exists(os.path.join(folder, d, 'build.ninja'))]
         links = [d for d in folders if os.path.islink(os.path.join(folder, d))]
         for name in files + links:
             yield os.path.relpath(os.path.join(folder, name), top)
@@ -191,7 +194,6 @@ def main():
         apply_hooks(fork, originals)
     except HookError as error:
         sys.exit(f'Hook does not fit this QEMU: {error}')
-    (build / 'cache/composed').touch()
 
 
 if __name__ == '__main__':
