@@ -78,6 +78,7 @@ void pv_ve_vcpu_restore_areas(PvVe *ve, unsigned index)
         return;
     }
     QEMU_LOCK_GUARD(&ve->lock);
+    v->cpu = qemu_get_cpu(index);
     if (!pv_ve_area_map(&v->info, v->info_gpa) || !pv_ve_area_map(&v->page, v->page_gpa)) {
         warn_report("pv-ve: information area or PV page of vCPU %u is not RAM here; "
                     "delivery to it is off", index);
