@@ -65,15 +65,20 @@ static bool write_area(PvVeVcpu *v, uint64_t *gpa, uint64_t value)
     return true;
 }
 
-/* A way of notification that this host has and the guest accepted. */
-static bool notify_ok(const PvVe *ve, const PvVeVcpu *v, uint64_t value)
+/* A way of notification that this host has. */
+static bool notify_exists(const PvVe *ve, uint64_t value)
 {
-    uint64_t entry = value >> PV_VE_NOTIFY_ENTRY_SHIFT;
-
     if (value & PV_VE_NOTIFY_MSIX) {
-        return v->features & PV_VE_F_MSIX && !(value & 0xfeff) && entry < ve->nr_entries;
+        return !(value & 0xfeff) && value >> PV_VE_NOTIFY_ENTRY_SHIFT < ve->nr_entries;
     }
     return value >= PV_VE_NOTIFY_VECTOR_MIN && value <= PV_VE_NOTIFY_VECTOR_MASK;
+}
+
+/* One that the guest may use, too, with the features that it has accepted. */
+static bool notify_ok(const PvVe *ve, const PvVeVcpu *v, uint64_t value)
+{
+    return notify_exists(ve, value) &&
+           (!(value & PV_VE_NOTIFY_MSIX) || v->features & PV_VE_F_MSIX);
 }
 
 static bool write_notify(PvVe *ve, PvVeVcpu *v, uint64_t value)
@@ -126,11 +131,12 @@ static bool write_control(PvVe *ve, PvVeVcpu *v, uint64_t value)
 bool pv_ve_msrs_valid(const PvVe *ve, const PvVeVcpu *v)
 {
     if (v->features & ~ve->offered || (v->features && !(v->features & PV_VE_F_BASE)) ||
-        v->control & ~allowed_control(v) || (v->notify && !notify_ok(ve, v, v->notify))) {
+        v->control & ~allowed_control(v) ||
+        (v->notify && !notify_exists(ve, v->notify))) {
         return false;
     }
-    return !pv_ve_enabled(v) ||
-           (v->info_gpa && v->page_gpa && v->info_gpa != v->page_gpa && v->notify);
+    return !pv_ve_enabled(v) || (v->info_gpa && v->page_gpa &&
+                                 v->info_gpa != v->page_gpa && notify_ok(ve, v, v->notify));
 }
 
 static PvVeMsrResult write_wait(PvVeVcpu *v, uint64_t value, uint64_t rip)
