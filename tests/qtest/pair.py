@@ -72,9 +72,9 @@ class Stream:
         with open(self.path, "wb") as file:
             file.write(self.original.replace(old, new))
 
-    def load(self, *more):
-        """A machine that loads it."""
-        return Machine("-incoming", f"file:{self.path}", *more)
+    def load(self, machine):
+        """Into a machine that was started with `-incoming defer`."""
+        machine.qmp("migrate-incoming", uri=f"file:{self.path}")
 
 
 def vcpu_bytes(guest, *, features=F_ALL, control=ENABLE, info=None, page=None, notify=VECTOR,
