@@ -96,12 +96,17 @@ class Machine:
             self.monitor.receive()
             self.qmp("qmp_capabilities")
         except BaseException as error:
-            error.add_note(self.end())
+            self.__exit__(None, error, None)
             raise
         return self
 
-    def __exit__(self, *_):
-        self.end()
+    def __exit__(self, _, error, __):
+        status = self.process.poll()
+        said = self.end()
+        if error:
+            error.add_note(f"QEMU {self.process.pid}: " +
+                           ("ran" if status is None else f"had ended, {status}") +
+                           (f", and said: {said}" if said else ""))
 
     def end(self):
         """Ends QEMU and returns what it said."""
