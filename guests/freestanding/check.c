@@ -45,6 +45,7 @@ void task_verify(struct user *u)
         call(CALL_VERIFY, 0, 0);
         bad = away = 0;
         for (uint64_t page = 0; page < u->pages; page++) {
+            WRITE_ONCE(u->at, REGION_GPA + page * PAGE_SIZE);
             if (!copy_page(u->buffer, (void *)page_words(page))) {
                 away++;
                 continue;

@@ -62,6 +62,7 @@ struct task {
 
 struct user {
     uint64_t busy;          /* inside the test region */
+    uint64_t at;            /* the page of it that is being touched, as a GPA */
     uint64_t id;
     uint64_t owners;        /* tasks that touch; a page belongs to page % owners */
     uint64_t pages;
@@ -69,7 +70,7 @@ struct user {
     uint64_t *counter;
     uint64_t *buffer;       /* of the verifier, a page */
     uint64_t burst;         /* touches before it yields, 0: any number */
-    uint8_t stack[USER_SIZE - 64];
+    uint8_t stack[USER_SIZE - 72];
 } __attribute__((aligned(USER_SIZE)));
 
 /* All masks have bit i for task i of this vCPU; changed with interrupts off. */

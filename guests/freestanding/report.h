@@ -57,7 +57,8 @@ struct report_cpu {
     uint64_t alive;         /* 128  tasks alive */
     uint64_t sleeping;      /* 136  tasks parked just now */
     uint64_t enabled;       /* 144  1 while pv-ve is enabled */
-    uint64_t reserved[13];
+    uint64_t stray;         /* 152  #VE for a page that no task of this vCPU touches */
+    uint64_t reserved[12];
 };
 
 struct report {

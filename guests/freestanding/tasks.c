@@ -47,6 +47,14 @@ static bool enter_region(struct user *u)
     return true;
 }
 
+/* The task may be interrupted anywhere; the #VE handler looks at it. */
+static uint64_t going_to(struct user *u, uint64_t page)
+{
+    WRITE_ONCE(u->at, REGION_GPA + page * PAGE_SIZE);
+    barrier();
+    return page;
+}
+
 static void leave_region(struct user *u)
 {
     barrier();
@@ -125,9 +133,9 @@ void task_touch(struct user *u)
         }
         random = next_random(u);
         if (random & 3) {
-            read_page(below(random, u->pages), next_random(u));
+            read_page(going_to(u, below(random, u->pages)), next_random(u));
         } else {
-            rewrite_page(own_page(u, random));
+            rewrite_page(going_to(u, own_page(u, random)));
         }
         count(u->counter);
         leave_region(u);

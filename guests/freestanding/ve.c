@@ -140,6 +140,7 @@ void ve_disable(struct cpu *cpu)
 static void check_info(struct cpu *cpu, const struct pv_ve_info *info, struct frame *f)
 {
     uint64_t kind = info->qualification & (PV_VE_Q_READ | PV_VE_Q_WRITE | PV_VE_Q_FETCH);
+    bool exact = info->qualification & PV_VE_Q_GLA_VALID;   /* else also of unknown kind */
 
     if (!cpu->ve_enabled || info->busy != PV_VE_BUSY) {
         panic("#VE without a cause", f);
@@ -147,14 +148,13 @@ static void check_info(struct cpu *cpu, const struct pv_ve_info *info, struct fr
     if (cpu->ve_open) {
         panic("nested #VE", f);
     }
-    if (info->reason != PV_VE_REASON_EPT_VIOLATION || !kind || info->eptp_index ||
-        info->slot >= ve.slots || !info->generation ||
+    if (info->reason != PV_VE_REASON_EPT_VIOLATION || (exact && !kind) ||
+        info->eptp_index || info->slot >= ve.slots || !info->generation ||
         info->generation > PV_VE_GEN_MAX) {
         panic("bad information area", f);
     }
     /* memory is mapped one to one */
-    if ((info->qualification & PV_VE_Q_GLA_VALID) && info->gla / PAGE_SIZE !=
-        info->gpa / PAGE_SIZE) {
+    if (exact && info->gla / PAGE_SIZE != info->gpa / PAGE_SIZE) {
         panic("bad linear address", f);
     }
     if (cpu->slots_open[info->slot / 64] >> info->slot % 64 & 1) {
@@ -180,8 +180,26 @@ static enum policy choose_policy(struct cpu *cpu, struct frame *f)
     return policy;
 }
 
-static void count_fault(struct cpu *cpu, enum policy policy, struct frame *f)
+/*
+ * Where the host had to guess whose fault it was, it can be another vCPU's: then no task
+ * of this one is about to touch that page.
+ */
+static bool is_stray(struct cpu *cpu, uint64_t gpa)
 {
+    if (gpa - REGION_GPA >= report->pages * PAGE_SIZE) {
+        return false;
+    }
+    for (uint32_t i = 0; i < config.touch + config.ktouch + config.compute + 1; i++) {
+        if ((cpu->users[i].at ^ gpa) < PAGE_SIZE) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void count_fault(struct cpu *cpu, enum policy policy, uint64_t gpa, struct frame *f)
+{
+    cpu->count->stray += is_stray(cpu, gpa);
     cpu->count->ve_user += (f->cs & 3) == 3;
     cpu->count->ve_kernel += (f->cs & 3) == 0;
     cpu->count->parked += policy == POLICY_PARK;
@@ -289,7 +307,7 @@ void ve_exception(struct frame *f)
     cpu->ve_open = true;
     cpu->slots_open[info.slot / 64] |= 1ul << info.slot % 64;
     policy = choose_policy(cpu, f);
-    count_fault(cpu, policy, f);
+    count_fault(cpu, policy, info.gpa, f);
     (void)READ_ONCE(cpu->page->slot[info.slot].host);
     cpu->ve_open = false;
     barrier();

@@ -17,7 +17,7 @@ HEADER = ["magic", "version", "ncpus", "state", "tsc_hz", "region_gpa", "pages",
           "bad_count"]
 CPU = ["compute", "touch", "ktouch", "ve_user", "ve_kernel", "parked", "awake", "waited",
        "retried", "notified", "spurious", "woken", "failed", "bad", "stall", "ticks",
-       "alive", "sleeping", "enabled"]
+       "alive", "sleeping", "enabled", "stray"]
 HEADER_WORDS = CPU_WORDS = 32
 
 
