@@ -1,12 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* pv-ve: what the hooks call in an x86 emulator that is built without the device. */
+/* pv-ve: what the hooks call in an emulator that is built without the device. */
 #include "qemu/osdep.h"
 
-#if defined(TARGET_I386) && !defined(CONFIG_USER_ONLY)
-#include "cpu.h"
-#include "pv-ve/include/hooks.h"
+#ifndef CONFIG_USER_ONLY
+#include "pv-ve/include/hooks-common.h"
 
 unsigned pv_ve_armed;
+bool pv_ve_kvm_on;
+
+void pv_ve_tell_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid)
+{
+}
+
+void pv_ve_kvm_begin(CPUState *cpu)
+{
+}
+
+bool pv_ve_kvm_end(CPUState *cpu, int run_ret)
+{
+    return false;
+}
+
+#ifdef TARGET_I386
+#include "pv-ve/include/hooks.h"
 
 bool pv_ve_cpuid(CPUState *cpu, uint32_t index, uint32_t *eax, uint32_t *ebx,
                  uint32_t *ecx, uint32_t *edx)
@@ -29,4 +45,9 @@ void pv_ve_tcg_touch(CPUState *cpu, vaddr addr, hwaddr gpa, MMUAccessType access
 {
     g_assert_not_reached();
 }
+
+void pv_ve_kvm_keep_msr_filter(PvVeKvmMsrFilter *filter)
+{
+}
+#endif
 #endif

@@ -19,8 +19,7 @@ static void post(PvVe *ve, PvVeVcpu *v, unsigned index)
         v->stats.parked++;
         if (raise) {
             v->stats.notified++;
-            qatomic_set(&v->interrupt_due, true);
-            event_notifier_set(&ve->due);
+            pv_ve_notify(ve, v);
         }
     }
     pv_ve_area_dirty(&v->page, 0, PV_VE_AREA_SIZE);

@@ -14,6 +14,7 @@
 #include "hw/mem/memory-device.h"
 #include "system/hostmem.h"
 #include "pv-ve/hw/pv-ve.h"
+#include "pv-ve/include/hooks-common.h"
 #include "trace.h"
 
 PvVe *pv_ve_device;
@@ -171,6 +172,23 @@ static bool is_busy(const PvVeVcpu *v)
     return qatomic_read(&info->busy) != 0;
 }
 
+/* What the host knows by itself, without the vCPU's registers.  Lock held. */
+static PvVeDecline not_ready(PvVe *ve, PvVeVcpu *v)
+{
+    bool info_present, page_present;
+
+    if (!pv_ve_enabled(v)) {
+        return PV_VE_DECLINE_DISABLED;
+    }
+    /* Ask for both before giving up on either. */
+    info_present = pv_ve_area_present(ve, &v->info);
+    page_present = pv_ve_area_present(ve, &v->page);
+    if (!info_present || !page_present) {
+        return PV_VE_DECLINE_AREA;
+    }
+    return is_busy(v) ? PV_VE_DECLINE_BUSY : PV_VE_DECLINE_NONE;    /* INV_NEST */
+}
+
 /*
  * Lock held.  On success *@arrived says that the page came meanwhile and nothing
  * was delivered.
@@ -179,17 +197,11 @@ static PvVeDecline deliver(PvVe *ve, PvVeVcpu *v, const PvVeFault *f, RAMBlock *
                            ram_addr_t page, const PvVeSource **source, bool *arrived)
 {
     PvVePageState state;
-    bool info_present, page_present;
+    PvVeDecline why = not_ready(ve, v);
     int index;
 
-    /* Ask for both before giving up on either. */
-    info_present = pv_ve_area_present(ve, &v->info);
-    page_present = pv_ve_area_present(ve, &v->page);
-    if (!info_present || !page_present) {
-        return PV_VE_DECLINE_AREA;
-    }
-    if (is_busy(v)) {
-        return PV_VE_DECLINE_BUSY;      /* INV_NEST */
+    if (why != PV_VE_DECLINE_NONE) {
+        return why;
     }
     index = pv_ve_slots_take(&v->slots, &ve->waits, v->page.host);
     if (index < 0) {
@@ -203,7 +215,7 @@ static PvVeDecline deliver(PvVe *ve, PvVeVcpu *v, const PvVeFault *f, RAMBlock *
         pv_ve_slots_undo(&v->slots, &ve->waits, index);
         return *arrived ? PV_VE_DECLINE_NONE : PV_VE_DECLINE_SUPPRESSED;
     }
-    if (state == PV_VE_PAGE_MISSING && !(*source)->request(block, page)) {
+    if (state == PV_VE_PAGE_MISSING && !f->asked && !(*source)->request(block, page)) {
         pv_ve_slots_undo(&v->slots, &ve->waits, index);
         return PV_VE_DECLINE_SOURCE;
     }
@@ -256,6 +268,61 @@ PvVeVerdict pv_ve_fault(CPUState *cpu, const PvVeFault *f)
     }
     source->supply(block, page);
     return PV_VE_PRESENT;
+}
+
+bool pv_ve_is_missing(void *host)
+{
+    const PvVeSource *source;
+    ram_addr_t offset;
+    RAMBlock *block;
+
+    RCU_READ_LOCK_GUARD();
+    block = qemu_ram_block_from_host(host, false, &offset);
+    return block && pv_ve_page_state(block, pv_ve_page_of(block, offset), &source) !=
+           PV_VE_PAGE_PRESENT;
+}
+
+void *pv_ve_page_start(void *host)
+{
+    ram_addr_t offset;
+    RAMBlock *block;
+
+    RCU_READ_LOCK_GUARD();
+    block = qemu_ram_block_from_host(host, false, &offset);
+    return block ? block->host + pv_ve_page_of(block, offset) : host;
+}
+
+void *pv_ve_host_at(hwaddr gpa)
+{
+    ram_addr_t offset;
+    RAMBlock *block = block_at(gpa, &offset);
+
+    return block ? block->host + offset : NULL;
+}
+
+bool pv_ve_may_reflect(CPUState *cpu)
+{
+    PvVe *ve = pv_ve_device;
+    PvVeVcpu *v = pv_ve_vcpu(ve, cpu);
+    PvVeDecline why;
+
+    QEMU_LOCK_GUARD(&ve->lock);
+    why = not_ready(ve, v);
+    if (why == PV_VE_DECLINE_NONE && !pv_ve_slots_available(&v->slots, v->page.host)) {
+        why = PV_VE_DECLINE_SLOTS;
+    }
+    if (why != PV_VE_DECLINE_NONE) {
+        v->stats.declined[why]++;
+        trace_pv_ve_spare(cpu->cpu_index, pv_ve_decline_name(why));
+    }
+    return why == PV_VE_DECLINE_NONE;
+}
+
+void pv_ve_tell_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid)
+{
+    if (pv_ve_device && pv_ve_device->accel->blocked) {
+        pv_ve_device->accel->blocked(block, page, tid);
+    }
 }
 
 bool pv_ve_hold(CPUState *cpu, hwaddr gpa)

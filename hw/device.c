@@ -53,10 +53,10 @@ static bool check_machine(PvVe *ve, Error **errp)
     }
     ve->accel = accel_in_use();
     if (!ve->accel) {
-        error_setg(errp, "pv-ve does not know this accelerator; use -accel tcg");
+        error_setg(errp, "pv-ve does not know this accelerator; use -accel kvm or tcg");
         return false;
     }
-    return true;
+    return !ve->accel->usable || ve->accel->usable(errp);
 }
 
 /* A machine that was loaded runs for the first time; BQL held. */
@@ -174,6 +174,7 @@ static void pv_ve_realize(PCIDevice *pci, Error **errp)
     ram_block_notifier_add(&ve->ram);
     vmstate_register_any(VMSTATE_IF(ve), &vmstate_pv_ve_early, ve);
     pv_ve_device = ve;
+    pv_ve_entries_init(ve);
     start_accel(ve);
     pv_ve_start_sources();
 }
@@ -184,6 +185,7 @@ static void pv_ve_exit(PCIDevice *pci)
     PvVe *ve = PV_VE(pci);
 
     pv_ve_device = NULL;
+    pv_ve_entries_exit(ve);
     vmstate_unregister(VMSTATE_IF(ve), &vmstate_pv_ve_early, ve);
     ram_block_notifier_remove(&ve->ram);
     device_listener_unregister(&ve->vcpus);

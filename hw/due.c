@@ -4,7 +4,8 @@
  *
  * A thread that places pages must not wait for the BQL: its holder may be
  * blocked on a page that only this thread can place.  So it sets a flag of the
- * vCPU and an event, and the main loop, which has the BQL, does the rest.
+ * vCPU and an event, and the main loop, which has the BQL, does the rest.  Only a
+ * notification may go a shorter way, where KVM takes it from any thread.
  */
 #include "qemu/osdep.h"
 #include "qemu/lockable.h"
@@ -14,7 +15,38 @@
 #include "pv-ve/hw/pv-ve.h"
 #include "trace.h"
 
-static void notify(PvVe *ve, CPUState *cpu, uint32_t how)
+/* By itself: without the BQL. */
+static bool signal_now(PvVe *ve, PvVeVcpu *v)
+{
+    if (v->notify & PV_VE_NOTIFY_MSIX) {
+        return pv_ve_entry_signal(ve, v->notify >> PV_VE_NOTIFY_ENTRY_SHIFT);
+    }
+    if (!ve->accel->signal || !v->cpu) {
+        return false;
+    }
+    ve->accel->signal(v->cpu, v->notify & PV_VE_NOTIFY_VECTOR_MASK);
+    return true;
+}
+
+void pv_ve_notify(PvVe *ve, PvVeVcpu *v)
+{
+    if (signal_now(ve, v)) {
+        trace_pv_ve_notify(v - ve->vcpu, v->notify);
+    } else {
+        qatomic_set(&v->interrupt_due, true);
+        event_notifier_set(&ve->due);
+    }
+}
+
+void pv_ve_notify_spurious(CPUState *cpu)
+{
+    PvVe *ve = pv_ve_device;
+
+    QEMU_LOCK_GUARD(&ve->lock);
+    pv_ve_notify(ve, pv_ve_vcpu(ve, cpu));
+}
+
+static void interrupt(PvVe *ve, CPUState *cpu, uint32_t how)
 {
     trace_pv_ve_notify(cpu->cpu_index, how);
     if (how & PV_VE_NOTIFY_MSIX) {
@@ -28,15 +60,15 @@ static void do_due(PvVe *ve, CPUState *cpu)
 {
     PvVeVcpu *v = pv_ve_vcpu(ve, cpu);
     uint32_t how;
-    bool interrupt;
+    bool due;
 
     /* The guest cannot disable meanwhile: that takes the BQL. */
     WITH_QEMU_LOCK_GUARD(&ve->lock) {
-        interrupt = qatomic_xchg(&v->interrupt_due, false) && pv_ve_enabled(v);
+        due = qatomic_xchg(&v->interrupt_due, false) && pv_ve_enabled(v);
         how = v->notify;
     }
-    if (interrupt) {
-        notify(ve, cpu, how);
+    if (due) {
+        interrupt(ve, cpu, how);
     }
     if (qatomic_xchg(&v->end_wait_due, false)) {
         ve->accel->end_wait(cpu, v->wait_rip);

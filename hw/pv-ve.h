@@ -43,6 +43,7 @@ typedef struct PvVeStats {
     uint64_t failed;
     uint64_t notified;          /* interrupts asked for */
     uint64_t declined[PV_VE_NR_DECLINES];
+    uint64_t kick[PV_VE_NR_KICKS];
 } PvVeStats;
 
 /* One of the two guest pages of an enabled vCPU, pinned by a reference. */
@@ -82,6 +83,15 @@ typedef struct PvVeVcpu {
     PvVeStats stats;
 } PvVeVcpu;
 
+/*
+ * An MSI-X entry whose message goes to KVM by itself when its event is set, which takes
+ * no BQL; only while the guest has not masked it.
+ */
+typedef struct PvVeEntry {
+    EventNotifier event;
+    int route;                  /* KVM's GSI while connected, else -1 */
+} PvVeEntry;
+
 struct PvVe {
     PCIDevice parent_obj;
 
@@ -94,6 +104,7 @@ struct PvVe {
     uint32_t offered_by_source; /* what travels, at other times our own */
     uint32_t nr_vcpus;          /* possible ones, by cpu_index */
     uint32_t nr_entries;        /* of the MSI-X table */
+    PvVeEntry *entry;           /* NULL unless KVM can take them */
     PvVeVcpu *vcpu;
     const PvVeAccel *accel;
 
@@ -169,7 +180,15 @@ void pv_ve_area_unmap(PvVeArea *area);
 /* After a write by the host, which migration would otherwise lose; any thread. */
 void pv_ve_area_dirty(PvVeArea *area, hwaddr offset, hwaddr size);
 
+/* msix.c */
+void pv_ve_entries_init(PvVe *ve);
+void pv_ve_entries_exit(PvVe *ve);
+/* Raise it; false: it is not connected.  Any thread, lock held. */
+bool pv_ve_entry_signal(PvVe *ve, unsigned entry);
+
 /* due.c */
+/* The notification of a vCPU, by itself or through the main loop.  Any thread, lock held. */
+void pv_ve_notify(PvVe *ve, PvVeVcpu *v);
 bool pv_ve_due_init(PvVe *ve, Error **errp);
 void pv_ve_due_exit(PvVe *ve);
 

@@ -29,27 +29,44 @@ static void release(PvVeSlot *slot, PvVeWaits *waits)
     slot->state = PV_VE_SLOT_FREE;
 }
 
-int pv_ve_slots_take(PvVeSlots *slots, PvVeWaits *waits, const struct pv_ve_page *page)
+/* The next slot that is free or acknowledged, or -1 (INV_REUSE). */
+static int available(const PvVeSlots *slots, const struct pv_ve_page *page)
 {
     for (unsigned n = 0; n < PV_VE_SLOTS; n++) {
         unsigned index = (slots->next + n) % PV_VE_SLOTS;
-        PvVeSlot *slot = &slots->slot[index];
+        const PvVeSlot *slot = &slots->slot[index];
 
-        if (slot->state != PV_VE_SLOT_FREE) {
-            if (!acknowledged(slot, page, index)) {
-                continue;
-            }
-            release(slot, waits);
+        if (slot->state == PV_VE_SLOT_FREE || acknowledged(slot, page, index)) {
+            return index;
         }
-        slots->next = (index + 1) % PV_VE_SLOTS;
-        slot->generation = slot->generation == PV_VE_GEN_MAX ? 1 : slot->generation + 1;
-        slot->state = PV_VE_SLOT_PENDING;
-        slot->failed = false;
-        slot->posted = false;
-        slot->waited = false;
-        return index;
     }
     return -1;
+}
+
+bool pv_ve_slots_available(const PvVeSlots *slots, const struct pv_ve_page *page)
+{
+    return available(slots, page) >= 0;
+}
+
+int pv_ve_slots_take(PvVeSlots *slots, PvVeWaits *waits, const struct pv_ve_page *page)
+{
+    int index = available(slots, page);
+    PvVeSlot *slot;
+
+    if (index < 0) {
+        return -1;
+    }
+    slot = &slots->slot[index];
+    if (slot->state != PV_VE_SLOT_FREE) {
+        release(slot, waits);
+    }
+    slots->next = (index + 1) % PV_VE_SLOTS;
+    slot->generation = slot->generation == PV_VE_GEN_MAX ? 1 : slot->generation + 1;
+    slot->state = PV_VE_SLOT_PENDING;
+    slot->failed = false;
+    slot->posted = false;
+    slot->waited = false;
+    return index;
 }
 
 void pv_ve_slots_undo(PvVeSlots *slots, PvVeWaits *waits, unsigned index)

@@ -49,6 +49,9 @@ void pv_ve_slots_init(PvVeSlots *slots);
  */
 int pv_ve_slots_take(PvVeSlots *slots, PvVeWaits *waits, const struct pv_ve_page *page);
 
+/* P: would take() find one? */
+bool pv_ve_slots_available(const PvVeSlots *slots, const struct pv_ve_page *page);
+
 /* Give back a slot whose fault was not delivered. */
 void pv_ve_slots_undo(PvVeSlots *slots, PvVeWaits *waits, unsigned index);
 

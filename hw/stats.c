@@ -4,6 +4,7 @@
 #include "qemu/lockable.h"
 #include "qapi/visitor.h"
 #include "pv-ve/hw/pv-ve.h"
+#include "trace.h"
 
 static const char *const decline_name[PV_VE_NR_DECLINES] = {
     [PV_VE_DECLINE_NONE] = "none",
@@ -19,6 +20,22 @@ static const char *const decline_name[PV_VE_NR_DECLINES] = {
     [PV_VE_DECLINE_AREA] = "area",
     [PV_VE_DECLINE_SOURCE] = "source",
 };
+
+static const char *const kick_name[PV_VE_NR_KICKS] = {
+    [PV_VE_KICK_SENT] = "sent",
+    [PV_VE_KICK_DECLINED] = "declined",
+    [PV_VE_KICK_LATE] = "late",
+    [PV_VE_KICK_SPARED] = "spared",
+};
+
+void pv_ve_count_kick(CPUState *cpu, PvVeKick kick)
+{
+    PvVe *ve = pv_ve_device;
+
+    trace_pv_ve_kick(cpu->cpu_index, kick_name[kick]);
+    QEMU_LOCK_GUARD(&ve->lock);
+    pv_ve_vcpu(ve, cpu)->stats.kick[kick]++;
+}
 
 const char *pv_ve_decline_name(PvVeDecline why)
 {
@@ -36,17 +53,22 @@ static void add_up(PvVeStats *sum, const PvVeStats *s)
     for (unsigned i = 0; i < PV_VE_NR_DECLINES; i++) {
         sum->declined[i] += s->declined[i];
     }
+    for (unsigned i = 0; i < PV_VE_NR_KICKS; i++) {
+        sum->kick[i] += s->kick[i];
+    }
 }
 
-static bool visit_declined(Visitor *visitor, uint64_t *declined, Error **errp)
+/* A struct of counters */
+static bool visit_counters(Visitor *visitor, const char *what, const char *const *name,
+                           uint64_t *value, unsigned nr, Error **errp)
 {
-    bool ok = visit_start_struct(visitor, "declined", NULL, 0, errp);
+    bool ok = visit_start_struct(visitor, what, NULL, 0, errp);
 
     if (!ok) {
         return false;
     }
-    for (unsigned i = PV_VE_DECLINE_NONE + 1; ok && i < PV_VE_NR_DECLINES; i++) {
-        ok = visit_type_uint64(visitor, decline_name[i], &declined[i], errp);
+    for (unsigned i = 0; ok && i < nr; i++) {
+        ok = visit_type_uint64(visitor, name[i], &value[i], errp);
     }
     visit_end_struct(visitor, NULL);
     return ok;
@@ -73,7 +95,9 @@ static void get_stats(Object *obj, Visitor *visitor, const char *name, void *opa
          visit_type_uint64(visitor, "resolved", &sum.resolved, errp) &&
          visit_type_uint64(visitor, "failed", &sum.failed, errp) &&
          visit_type_uint64(visitor, "notified", &sum.notified, errp) &&
-         visit_declined(visitor, sum.declined, errp);
+         visit_counters(visitor, "declined", decline_name + 1, sum.declined + 1,
+                        PV_VE_NR_DECLINES - 1, errp) &&
+         visit_counters(visitor, "kicks", kick_name, sum.kick, PV_VE_NR_KICKS, errp);
     if (ok) {
         visit_check_struct(visitor, errp);
     }

@@ -26,6 +26,8 @@
 typedef struct PvVeAccel {
     bool (*in_use)(void);
 
+    /* Can #VE be delivered here?  The error says what to change; may be NULL. */
+    bool (*usable)(Error **errp);
     /* Called once, with the BQL, when the device is realized; may be NULL. */
     void (*start)(void);
     /*
@@ -42,8 +44,21 @@ typedef struct PvVeAccel {
     void (*end_wait)(CPUState *cpu, uint64_t rip);
     /* Let a @cpu that pv_ve_hold() stopped run again.  BQL held. */
     void (*resume)(CPUState *cpu);
-    /* Drop translations that lead to pages that just became missing.  BQL held. */
+    /*
+     * Pages have just become missing: when this returns no vCPU has a translation
+     * that leads to one, and each knows that sources are armed.  BQL held.
+     */
     void (*flush)(void);
+    /*
+     * Like interrupt, but in any thread and without the BQL; NULL if that is not
+     * possible, then the main loop does it.
+     */
+    void (*signal)(CPUState *cpu, uint8_t vector);
+    /*
+     * Thread @tid of the host is blocked on a page that is missing.  In a thread that
+     * places pages or asks for them; may be NULL.
+     */
+    void (*blocked)(RAMBlock *block, ram_addr_t page, uint32_t tid);
 } PvVeAccel;
 
 /* Called by an end's constructor. */
@@ -64,6 +79,7 @@ typedef struct PvVeFault {
     hwaddr gpa;
     uint64_t gla;               /* if PV_VE_Q_GLA_VALID */
     uint32_t qualification;     /* PV_VE_Q_* */
+    bool asked;                 /* the host has seen an access to it and asked for the page */
     PvVeGuestState guest;
 } PvVeFault;
 
@@ -97,6 +113,35 @@ PvVeVerdict pv_ve_fault(CPUState *cpu, const PvVeFault *fault);
  * is there.  In the vCPU's thread, BQL held.
  */
 bool pv_ve_hold(CPUState *cpu, hwaddr gpa);
+
+/* Is the page at this address of the host missing?  Any thread, no BQL. */
+bool pv_ve_is_missing(void *host);
+/* Where its page begins, in steps of the RAM block's page size. */
+void *pv_ve_page_start(void *host);
+/* RAM of any kind at @gpa, NULL if there is none.  RCU critical section. */
+void *pv_ve_host_at(hwaddr gpa);
+
+/*
+ * Could a #VE for a missing page be delivered to @cpu, as far as can be told while it
+ * sleeps?  If not it is counted as declined: its thread need not be disturbed.  Any
+ * thread, no BQL.
+ */
+bool pv_ve_may_reflect(CPUState *cpu);
+
+/* A notification without a reason, which ends a halt of @cpu.  Any thread, no BQL. */
+void pv_ve_notify_spurious(CPUState *cpu);
+
+/* What became of it when a vCPU's thread was disturbed ("kicked") for a page. */
+typedef enum PvVeKick {
+    PV_VE_KICK_SENT,
+    PV_VE_KICK_DECLINED,        /* its registers do not allow #VE now */
+    PV_VE_KICK_LATE,            /* the page had come, or the vCPU had gone on */
+    PV_VE_KICK_SPARED,          /* not sent: declined before for this page, or too often */
+    PV_VE_NR_KICKS,
+} PvVeKick;
+
+/* Count it in the statistics.  Any thread, no BQL. */
+void pv_ve_count_kick(CPUState *cpu, PvVeKick kick);
 
 /* Is @index one of our MSRs, and is there a device? */
 bool pv_ve_has_msr(uint32_t index);

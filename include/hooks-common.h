@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pv-ve: what the hooks call in upstream files that are built for every target,
+ * one call each.  docs/devel/fork.rst has the table.
+ */
+#ifndef PV_VE_HOOKS_COMMON_H
+#define PV_VE_HOOKS_COMMON_H
+
+#include "pv-ve/include/core.h"
+
+void pv_ve_tell_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid);
+
+/*
+ * Postcopy: host thread @tid is blocked on the page of @block that starts at
+ * @page.  In the fault thread.
+ */
+static inline void pv_ve_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid)
+{
+    if (pv_ve_is_armed()) {
+        pv_ve_tell_blocked(block, page, tid);
+    }
+}
+
+extern bool pv_ve_kvm_on;       /* there is a device, and KVM serves it */
+void pv_ve_kvm_begin(CPUState *cpu);
+bool pv_ve_kvm_end(CPUState *cpu, int run_ret);
+
+/* KVM: @cpu's thread is about to enter KVM_RUN. */
+static inline void pv_ve_kvm_enter(CPUState *cpu)
+{
+    if (pv_ve_kvm_on && pv_ve_is_armed()) {
+        pv_ve_kvm_begin(cpu);
+    }
+}
+
+/*
+ * KVM: KVM_RUN returned @run_ret.  True: it was left for us and nobody else wants
+ * the thread, so enter again at once.
+ */
+static inline bool pv_ve_kvm_left(CPUState *cpu, int run_ret)
+{
+    return pv_ve_kvm_on && pv_ve_kvm_end(cpu, run_ret);
+}
+
+#endif
