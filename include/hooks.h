@@ -20,6 +20,7 @@ static inline bool pv_ve_cpuid(CPUState *cpu, uint32_t index, uint32_t *eax,
 #else
 
 #include "exec/mmu-access-type.h"
+#include "system/kvm.h"
 #include "pv-ve/include/core.h"
 
 /* CPUID: true if @index is a leaf of ours, which is then filled in. */
@@ -48,6 +49,15 @@ static inline void pv_ve_tcg_tlb_fill(CPUState *cpu, vaddr addr, hwaddr gpa,
         pv_ve_tcg_touch(cpu, addr, gpa, access, mmu_idx, probe, retaddr);
     }
 }
+
+/*
+ * KVM: how to serve an MSR in user space.  What registers one is static upstream, so
+ * it is handed to us when KVM starts, which is before there is a device.
+ */
+typedef int PvVeKvmMsrFilter(KVMState *s, uint32_t msr,
+                             bool (*rdmsr)(X86CPU *cpu, uint32_t msr, uint64_t *value),
+                             bool (*wrmsr)(X86CPU *cpu, uint32_t msr, uint64_t value));
+void pv_ve_kvm_keep_msr_filter(PvVeKvmMsrFilter *filter);
 
 #endif
 #endif

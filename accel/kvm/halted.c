@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pv-ve: vCPUs that KVM has halted for a missing page.
+ *
+ * When interrupts are on in the guest and HLT is intercepted, KVM lets a kernel worker
+ * fetch a missing page and halts the vCPU inside KVM_RUN.  Then
+ *
+ * - the fault carries the worker's thread id, and nothing says whose fault it is;
+ * - an interrupt lets the guest go on meanwhile, with another task perhaps;
+ * - who touches a page that a worker waits for already is halted without any message.
+ *
+ * So what is kept is the set of pages that workers wait for, and which vCPUs are halted
+ * is found out by looking: at once when a worker's message comes, and every now and then
+ * as long as workers wait.  A vCPU that is halted gets #VE for the page that its registers
+ * lead to (touched.c), else for one of the pages.  If that was not its own it is harmless:
+ * its task, which can not go on anyway, sleeps until the one has come and then touches
+ * the other.
+ *
+ * Any thread may read the statistics of a vCPU while it runs:
+ *
+ *   blocking     1 while it sleeps, whatever for
+ *   pf_taken     page faults (nested page faults with two-dimensional paging) so far
+ *   halt_exits   HLT instructions so far
+ *   exits        exits from the guest so far
+ *
+ * One that is halted for a page sleeps, and has taken a page fault and left the guest
+ * since it was kicked last.  One that sleeps in its own HLT can look the same once: then
+ * its thread sees it (KVM_GET_MP_STATE), and it is left alone until another HLT.
+ */
+#include "qemu/osdep.h"
+#include "qapi/error.h"
+#include "qemu/lockable.h"
+#include "qemu/rcu.h"
+#include "hw/boards.h"
+#include "hw/core/cpu.h"
+#include "system/kvm.h"
+#include <linux/kvm.h>
+#include "pv-ve/accel/kvm/pv-ve-kvm.h"
+#include "trace.h"
+
+#define LOOK_EVERY_US   500     /* short against a guest's timer tick */
+#define MAX_PAGES       128     /* KVM has at most 64 workers for a vCPU */
+
+enum { BLOCKING, PF_TAKEN, HALT_EXITS, EXITS, NR_STATS };
+
+static const char *const stat_name[NR_STATS] = {
+    [BLOCKING] = "blocking",
+    [PF_TAKEN] = "pf_taken",
+    [HALT_EXITS] = "halt_exits",
+    [EXITS] = "exits",
+};
+
+static off_t stat_at[NR_STATS];     /* in the file; the same for all vCPUs */
+
+/* What was seen of a vCPU when it was kicked last. */
+typedef struct Seen {
+    uint64_t stat[NR_STATS];
+    uint64_t turn;
+    bool idle;                  /* it was in its own HLT */
+} Seen;
+
+static struct {
+    QemuMutex lock;             /* a leaf but for the locks of pages and kicks */
+    QemuCond wake;
+    QemuThread thread;
+    Seen *seen;                 /* by cpu_index */
+    uint64_t turn;
+    void *page[MAX_PAGES];      /* that workers wait for; newest last */
+    bool told[MAX_PAGES];       /* a vCPU was kicked for it */
+    unsigned nr_pages;
+} watch;
+
+static bool read_all(int fd, void *buffer, size_t size, off_t at)
+{
+    return pread(fd, buffer, size, at) == (ssize_t)size;
+}
+
+static bool find_stats(int fd)
+{
+    struct kvm_stats_header header;
+    size_t size;
+    g_autofree struct kvm_stats_desc *desc = NULL;
+    unsigned found = 0;
+
+    if (fd < 0 || !read_all(fd, &header, sizeof(header), 0)) {
+        return false;
+    }
+    size = sizeof(*desc) + header.name_size;
+    desc = g_malloc(size);
+    for (unsigned i = 0; i < header.num_desc; i++) {
+        if (!read_all(fd, desc, size, header.desc_offset + i * size)) {
+            return false;
+        }
+        for (unsigned s = 0; s < NR_STATS; s++) {
+            if (g_str_equal(desc->name, stat_name[s])) {
+                stat_at[s] = header.data_offset + desc->offset;
+                found++;
+            }
+        }
+    }
+    return found == NR_STATS;
+}
+
+bool pv_ve_kvm_can_find_halted(Error **errp)
+{
+    if (find_stats(first_cpu->kvm_vcpu_stats_fd)) {
+        return true;
+    }
+    error_setg(errp, "pv-ve: this host's KVM does not tell when a vCPU sleeps "
+               "(KVM_GET_STATS_FD with blocking, pf_taken, halt_exits and exits); use a "
+               "newer kernel, or -accel tcg");
+    return false;
+}
+
+static uint64_t read_stat(CPUState *cpu, unsigned s)
+{
+    uint64_t value = 0;
+
+    /* Failing means that the vCPU has gone: it does not sleep. */
+    return read_all(cpu->kvm_vcpu_stats_fd, &value, sizeof(value), stat_at[s]) ? value : 0;
+}
+
+/* ---- Which vCPU, which page?  Lock held. ---------------------------------- */
+
+/* If so then all that was seen is in @now. */
+static bool is_halted(CPUState *cpu, uint64_t *now)
+{
+    Seen *s = &watch.seen[cpu->cpu_index];
+
+    if (!pv_ve_kvm_in_guest(cpu)) {
+        return false;
+    }
+    /* Before looking whether it sleeps: so it has slept since. */
+    now[EXITS] = read_stat(cpu, EXITS);
+    now[BLOCKING] = read_stat(cpu, BLOCKING);
+    if (!now[BLOCKING] || now[EXITS] == s->stat[EXITS]) {
+        return false;
+    }
+    now[PF_TAKEN] = read_stat(cpu, PF_TAKEN);
+    now[HALT_EXITS] = read_stat(cpu, HALT_EXITS);
+    return now[PF_TAKEN] != s->stat[PF_TAKEN] &&
+           !(s->idle && now[HALT_EXITS] == s->stat[HALT_EXITS]);
+}
+
+/* Messages and halts come in the same order: whose turn is the longest ago. */
+static CPUState *find_halted(void)
+{
+    CPUState *cpu, *best = NULL;
+    uint64_t now[NR_STATS], best_now[NR_STATS];
+    Seen *s;
+
+    CPU_FOREACH(cpu) {
+        if (is_halted(cpu, now) &&
+            (!best || watch.seen[cpu->cpu_index].turn < watch.seen[best->cpu_index].turn)) {
+            best = cpu;
+            memcpy(best_now, now, sizeof(now));
+        }
+    }
+    if (best) {
+        s = &watch.seen[best->cpu_index];
+        memcpy(s->stat, best_now, sizeof(best_now));
+        s->turn = ++watch.turn;
+        s->idle = false;
+    }
+    return best;
+}
+
+static void drop_page(unsigned index)
+{
+    watch.nr_pages--;
+    memmove(&watch.page[index], &watch.page[index + 1],
+            (watch.nr_pages - index) * sizeof(watch.page[0]));
+    memmove(&watch.told[index], &watch.told[index + 1],
+            (watch.nr_pages - index) * sizeof(watch.told[0]));
+}
+
+static void add_page(void *page, bool told)
+{
+    if (watch.nr_pages == MAX_PAGES) {
+        drop_page(0);
+    }
+    watch.page[watch.nr_pages] = page;
+    watch.told[watch.nr_pages++] = told;
+}
+
+static void drop_arrived(void)
+{
+    for (unsigned i = watch.nr_pages; i-- > 0; ) {
+        if (!pv_ve_is_missing(watch.page[i])) {
+            drop_page(i);
+        }
+    }
+}
+
+/* The newest of those that nobody was kicked for, else the one that it was longest ago. */
+static void *take_page(void)
+{
+    unsigned at = 0;
+    void *page;
+
+    for (unsigned i = watch.nr_pages; i-- > 0; ) {
+        if (!watch.told[i]) {
+            at = i;
+            break;
+        }
+    }
+    page = watch.page[at];
+    drop_page(at);
+    add_page(page, true);
+    return page;
+}
+
+/* ---- Looking --------------------------------------------------------------- */
+
+static void look(void)
+{
+    CPUState *cpu;
+
+    while (watch.nr_pages && (cpu = find_halted())) {
+        drop_arrived();
+        if (watch.nr_pages && pv_ve_may_reflect(cpu)) {
+            void *page = take_page();
+
+            trace_pv_ve_kvm_halted(cpu->cpu_index, page);
+            pv_ve_kvm_kick(cpu, page, true);
+        }
+    }
+}
+
+void pv_ve_kvm_worker_blocked(void *page)
+{
+    QEMU_LOCK_GUARD(&watch.lock);
+    add_page(page, false);
+    look();
+    qemu_cond_signal(&watch.wake);
+}
+
+static void *watch_thread(void *unused)
+{
+    rcu_register_thread();
+    qemu_mutex_lock(&watch.lock);
+    for (;;) {
+        while (!watch.nr_pages) {
+            qemu_cond_wait(&watch.wake, &watch.lock);
+        }
+        qemu_mutex_unlock(&watch.lock);
+        g_usleep(LOOK_EVERY_US);
+        qemu_mutex_lock(&watch.lock);
+        RCU_READ_LOCK_GUARD();
+        look();
+        drop_arrived();
+    }
+    return NULL;
+}
+
+bool pv_ve_kvm_still_halted(CPUState *cpu)
+{
+    struct kvm_mp_state state;
+    Seen *s = &watch.seen[cpu->cpu_index];
+
+    if (kvm_vcpu_ioctl(cpu, KVM_GET_MP_STATE, &state) < 0) {
+        return false;
+    }
+    QEMU_LOCK_GUARD(&watch.lock);
+    s->idle = state.mp_state != KVM_MP_STATE_RUNNABLE;
+    return !s->idle && read_stat(cpu, EXITS) == s->stat[EXITS];
+}
+
+static void mark_told(void *page, bool told)
+{
+    for (unsigned i = 0; i < watch.nr_pages; i++) {
+        if (watch.page[i] == page) {
+            watch.told[i] = told;
+        }
+    }
+}
+
+void pv_ve_kvm_guessed(void *guess, void *page)
+{
+    QEMU_LOCK_GUARD(&watch.lock);
+    mark_told(guess, false);
+    mark_told(page, true);
+}
+
+void pv_ve_kvm_start_watch(void)
+{
+    qemu_mutex_init(&watch.lock);
+    qemu_cond_init(&watch.wake);
+    watch.seen = g_new0(Seen, MACHINE(qdev_get_machine())->smp.max_cpus);
+    qemu_thread_create(&watch.thread, "pv-ve/halted", watch_thread, NULL,
+                       QEMU_THREAD_DETACHED);
+}

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pv-ve: a vCPU under KVM touches a missing page.
+ *
+ * It sleeps in the kernel, in userfaultfd (its own thread) or halted inside KVM_RUN (then
+ * a kernel worker waits for the page, see halted.c), and postcopy's fault thread hears of
+ * it.  If #VE may be possible the vCPU is kicked: KVM_RUN returns EINTR with the guest at
+ * the faulting instruction and nothing half done.  The vCPU's own thread decides, with
+ * the registers that KVM has left in kvm_run, and gives the event back with the next
+ * KVM_RUN.
+ *
+ * A kick is dear, and one that is declined is pure cost: the vCPU faults on the page
+ * again.  So it is never kicked twice in a row for the same page, and one whose kicks
+ * keep being declined is spared for a while.
+ */
+#include "qemu/osdep.h"
+#include <sys/syscall.h>
+#include "qemu/lockable.h"
+#include "qemu/rcu.h"
+#include "cpu.h"
+#include "hw/boards.h"
+#include "hw/core/cpu.h"
+#include "system/cpus.h"
+#include "system/kvm.h"
+#include <linux/kvm.h>
+#include "pv-ve/accel/kvm/pv-ve-kvm.h"
+#include "pv-ve/include/hooks-common.h"
+#include "trace.h"
+
+/* So many faults of a vCPU at most are passed over after a kick that was declined. */
+#define MAX_SPARED 16
+
+#define SYNC (KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS)
+
+/* Of one vCPU. */
+typedef struct Kick {
+    QemuMutex lock;             /* a leaf; of all of this */
+    bool in_guest;              /* inside KVM_RUN, with registers to be left in kvm_run */
+    bool sent;                  /* a signal of ours has not yet ended a KVM_RUN */
+    void *due;                  /* host page to be decided about, for this KVM_RUN */
+    bool by_worker;             /* for that page KVM has halted the vCPU */
+    void *declined;             /* that of the last kick, if it was declined */
+    unsigned penalty;           /* how many faults the next decline costs */
+    unsigned spare;             /* how many of them are left */
+} Kick;
+
+bool pv_ve_kvm_on;
+
+static Kick *kicks;             /* by cpu_index */
+static PvVeForm form;
+static bool tells_nested;       /* does KVM say whether a vCPU runs a nested guest? */
+
+void pv_ve_kvm_start_kicks(PvVeForm how)
+{
+    unsigned nr = MACHINE(qdev_get_machine())->smp.max_cpus;
+
+    form = how;
+    tells_nested = kvm_check_extension(kvm_state, KVM_CAP_X86_GUEST_MODE);
+    kicks = g_new0(Kick, nr);
+    for (unsigned i = 0; i < nr; i++) {
+        qemu_mutex_init(&kicks[i].lock);
+    }
+    pv_ve_kvm_on = true;
+}
+
+static Kick *kick_of(CPUState *cpu)
+{
+    return &kicks[cpu->cpu_index];
+}
+
+bool pv_ve_kvm_in_guest(CPUState *cpu)
+{
+    Kick *k = kick_of(cpu);
+
+    QEMU_LOCK_GUARD(&k->lock);
+    return k->in_guest;
+}
+
+/* ---- In the threads that see vCPUs sleep --------------------------------- */
+
+/* Lock held: has experience shown that it would be in vain? */
+static bool is_spared(Kick *k, void *page)
+{
+    if (k->declined == page) {
+        return true;
+    }
+    if (k->spare) {
+        k->spare--;
+        return true;
+    }
+    return false;
+}
+
+/* KVM leaves the registers in kvm_run by itself, so the signal is all it takes. */
+void pv_ve_kvm_kick(CPUState *cpu, void *page, bool by_worker)
+{
+    Kick *k = kick_of(cpu);
+    bool spared;
+
+    WITH_QEMU_LOCK_GUARD(&k->lock) {
+        if (!k->in_guest || k->sent) {
+            return;
+        }
+        spared = is_spared(k, page);
+        if (!spared) {
+            k->due = page;
+            k->by_worker = by_worker;
+            k->sent = true;
+            pthread_kill(cpu->thread->thread, SIG_IPI);
+        }
+    }
+    pv_ve_count_kick(cpu, spared ? PV_VE_KICK_SPARED : PV_VE_KICK_SENT);
+}
+
+static CPUState *cpu_of_thread(uint32_t tid)
+{
+    CPUState *cpu;
+
+    CPU_FOREACH(cpu) {
+        if (cpu->thread_id == tid) {
+            return cpu;
+        }
+    }
+    return NULL;
+}
+
+/* A thread of QEMU's that is no vCPU's: a device emulation, say. */
+static bool is_our_thread(uint32_t tid)
+{
+    return syscall(SYS_tgkill, getpid(), tid, 0) == 0;
+}
+
+void pv_ve_kvm_blocked(RAMBlock *block, ram_addr_t offset, uint32_t tid)
+{
+    void *page = block->host + offset;
+    CPUState *cpu;
+
+    RCU_READ_LOCK_GUARD();
+    cpu = cpu_of_thread(tid);
+    trace_pv_ve_kvm_blocked(cpu ? cpu->cpu_index : -1, offset, tid);
+    if (cpu) {
+        if (pv_ve_kvm_in_guest(cpu) && pv_ve_may_reflect(cpu)) {
+            pv_ve_kvm_kick(cpu, page, false);
+        }
+    } else if (!is_our_thread(tid)) {
+        pv_ve_kvm_worker_blocked(page);
+    }
+}
+
+/* ---- In the vCPU's thread ------------------------------------------------ */
+
+void pv_ve_kvm_begin(CPUState *cpu)
+{
+    Kick *k = kick_of(cpu);
+
+    cpu->kvm_run->kvm_valid_regs = SYNC;
+    QEMU_LOCK_GUARD(&k->lock);
+    k->in_guest = true;
+}
+
+/* Where KVM does not tell, one that could is taken for one that does. */
+static bool may_be_nested(CPUState *cpu, const struct kvm_sregs *sregs)
+{
+    if (tells_nested) {
+        return cpu->kvm_run->flags & KVM_RUN_X86_GUEST_MODE;
+    }
+    return sregs->efer & MSR_EFER_SVME || sregs->cr4 & CR4_VMXE_MASK;
+}
+
+static PvVeGuestState guest_state(CPUState *cpu)
+{
+    const struct kvm_sync_regs *regs = &cpu->kvm_run->s.regs;
+    const struct kvm_vcpu_events *events = &regs->events;
+
+    return (PvVeGuestState) {
+        .cpl = regs->sregs.ss.dpl,
+        .interrupts_on = regs->regs.rflags & IF_MASK,
+        .nmi = events->nmi.masked,
+        .event = events->exception.injected || events->exception.pending ||
+                 events->interrupt.injected || events->nmi.injected,
+        .mode = !(regs->sregs.efer & MSR_EFER_LMA) ||
+                cpu->kvm_run->flags & KVM_RUN_X86_SMM ||
+                may_be_nested(cpu, &regs->sregs),
+    };
+}
+
+/* The next KVM_RUN begins with taking it over, whatever ends it. */
+static void inject(CPUState *cpu, bool by_worker)
+{
+    struct kvm_run *run = cpu->kvm_run;
+    struct kvm_vcpu_events *events = &run->s.regs.events;
+
+    trace_pv_ve_kvm_inject(cpu->cpu_index, run->s.regs.regs.rip, by_worker);
+    if (form == PV_VE_AS_EXCEPTION) {
+        events->exception.pending = 1;
+        events->exception.nr = PV_VE_VECTOR;
+        events->exception.has_error_code = 0;
+        events->exception_has_payload = 0;
+        /* What is not flagged, NMIs that came in between for one, is left as it is. */
+        events->flags = KVM_VCPUEVENT_VALID_PAYLOAD;
+    } else {
+        events->interrupt.injected = 1;
+        events->interrupt.nr = PV_VE_VECTOR;
+        events->interrupt.soft = 0;
+        events->flags = 0;
+    }
+    run->kvm_dirty_regs = KVM_SYNC_X86_EVENTS;
+    if (by_worker && form == PV_VE_AS_INTERRUPT) {
+        /* An injected event alone does not end KVM's halt; something to wake for does. */
+        pv_ve_notify_spurious(cpu);
+    }
+}
+
+/* What the vCPU touches, as far as that can be told, rather than what was guessed. */
+static void *true_page(CPUState *cpu, void *guess)
+{
+    void *host = pv_ve_kvm_touched(cpu);
+
+    if (!host) {
+        return guess;
+    }
+    host = pv_ve_page_start(host);
+    if (host != guess) {
+        pv_ve_kvm_guessed(guess, host);
+    }
+    return host;
+}
+
+static PvVeKick decide(CPUState *cpu, void *page, bool by_worker)
+{
+    PvVeFault fault = { .asked = true };
+
+    fault.guest = guest_state(cpu);
+    RCU_READ_LOCK_GUARD();
+    if (by_worker) {
+        if (!pv_ve_kvm_still_halted(cpu)) {
+            return PV_VE_KICK_LATE;
+        }
+        if (!fault.guest.mode) {
+            page = true_page(cpu, page);
+        }
+    }
+    if (!kvm_physical_memory_addr_from_host(kvm_state, page, &fault.gpa)) {
+        return PV_VE_KICK_LATE;         /* unplugged */
+    }
+    switch (pv_ve_fault(cpu, &fault)) {
+    case PV_VE_DELIVER:
+        inject(cpu, by_worker);
+        return PV_VE_KICK_SENT;
+    case PV_VE_BLOCK:
+        return PV_VE_KICK_DECLINED;
+    default:
+        return PV_VE_KICK_LATE;
+    }
+}
+
+/* What the threads that kick learn from it. */
+static void learn(Kick *k, void *page, PvVeKick result)
+{
+    QEMU_LOCK_GUARD(&k->lock);
+    if (result == PV_VE_KICK_DECLINED) {
+        k->declined = page;
+        k->penalty = MIN(MAX(1, 2 * k->penalty), MAX_SPARED);
+        k->spare = k->penalty - 1;
+    } else if (result == PV_VE_KICK_SENT) {
+        k->declined = NULL;
+        k->penalty = 0;
+    }
+}
+
+/*
+ * Our signal has been taken, and KVM_RUN told to return at once.  Undo that first, then
+ * look for whoever else wants the thread: who comes later signals again.
+ */
+static bool others_want(CPUState *cpu)
+{
+    qatomic_set(&cpu->kvm_run->immediate_exit, 0);
+    smp_mb();
+    return qatomic_read(&cpu->exit_request) || qatomic_read(&cpu->thread_kicked) ||
+           cpu->stop || cpu->unplug;
+}
+
+bool pv_ve_kvm_end(CPUState *cpu, int run_ret)
+{
+    Kick *k = kick_of(cpu);
+    void *page;
+    bool by_worker, ours;
+    PvVeKick result;
+
+    if (!k->in_guest) {         /* nobody else writes it */
+        return false;
+    }
+    cpu->kvm_run->kvm_valid_regs = 0;
+    WITH_QEMU_LOCK_GUARD(&k->lock) {
+        k->in_guest = false;
+        ours = k->sent && run_ret == -EINTR;
+        page = k->due;
+        by_worker = k->by_worker;
+        k->due = NULL;
+        k->sent = k->sent && !ours;     /* else it ends the next KVM_RUN */
+    }
+    if (page && !ours) {
+        pv_ve_count_kick(cpu, PV_VE_KICK_LATE);
+    }
+    if (!ours || others_want(cpu)) {
+        /* Then the guest touches the page again, and is kicked again. */
+        return false;
+    }
+    if (page) {
+        result = decide(cpu, page, by_worker);
+        learn(k, page, result);
+        if (result != PV_VE_KICK_SENT) {
+            pv_ve_count_kick(cpu, result);
+        }
+    }
+    return true;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* pv-ve: what the files of the KVM end share. */
+#ifndef PV_VE_KVM_H
+#define PV_VE_KVM_H
+
+#include "qemu/thread.h"
+#include "hw/core/cpu.h"
+#include "pv-ve/include/core.h"
+
+/* ---- kick.c ---- */
+
+/* How the host's processors take vector 20 as an injected event. */
+typedef enum PvVeForm {
+    PV_VE_AS_EXCEPTION,         /* Intel: VM entry wants IF set for an interrupt */
+    PV_VE_AS_INTERRUPT,         /* AMD: EVENTINJ refuses an exception that it does not know */
+} PvVeForm;
+
+/* BQL held, once. */
+void pv_ve_kvm_start_kicks(PvVeForm form);
+/* PvVeAccel.blocked */
+void pv_ve_kvm_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid);
+/* Is @cpu's thread inside KVM_RUN?  Any thread. */
+bool pv_ve_kvm_in_guest(CPUState *cpu);
+/*
+ * Let @cpu's thread decide about a #VE for the missing page at host address @page, for
+ * which it sleeps.  Any thread, in an RCU critical section.
+ */
+void pv_ve_kvm_kick(CPUState *cpu, void *page, bool by_worker);
+
+/* ---- touched.c ---- */
+
+/*
+ * The missing page that @cpu touches, with its registers in kvm_run and in long mode:
+ * an address of the host, NULL if it cannot be found out.  In its thread, in an RCU
+ * critical section.
+ */
+void *pv_ve_kvm_touched(CPUState *cpu);
+
+/* ---- halted.c ---- */
+
+/* Can KVM tell whether a vCPU sleeps?  BQL held. */
+bool pv_ve_kvm_can_find_halted(Error **errp);
+/* BQL held, once. */
+void pv_ve_kvm_start_watch(void);
+/*
+ * A kernel worker waits for the missing page at host address @page, and KVM has halted
+ * the vCPU that touched it.  In the thread that reads of the fault, in an RCU critical
+ * section.
+ */
+void pv_ve_kvm_worker_blocked(void *page);
+/*
+ * Is @cpu, which was kicked as it was halted for a page, that still?  In its thread,
+ * while its kick is on the way.
+ */
+bool pv_ve_kvm_still_halted(CPUState *cpu);
+/*
+ * One of the pages that workers wait for was @guess for a vCPU, which really touches
+ * @page.
+ */
+void pv_ve_kvm_guessed(void *guess, void *page);
+
+#endif

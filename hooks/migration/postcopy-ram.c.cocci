@@ -1,0 +1,26 @@
+// Postcopy's fault thread has read that a thread of the host is blocked on a page, and
+// has asked the source for it.
+//
+// expect 1: #include "pv-ve/include/hooks-common.h"
+// expect 1: pv_ve_blocked(
+
+@@
+@@
+#include "qemu/osdep.h"
++#include "pv-ve/include/hooks-common.h"
+
+@@
+identifier opaque, msg, rb, rb_offset;
+@@
+ static void *postcopy_ram_fault_thread(void *opaque)
+ {
+     <...
+     rb_offset = ROUND_DOWN(rb_offset, qemu_ram_pagesize(rb));
+     trace_postcopy_ram_fault_thread_request(msg.arg.pagefault.address, ...);
+     mark_postcopy_blocktime_begin(...);
+ retry:
+     ret = postcopy_request_page(...);
+     if (ret) { ... }
++    pv_ve_blocked(rb, rb_offset, msg.arg.pagefault.feat.ptid);
+     ...>
+ }
