@@ -42,6 +42,10 @@ check: ready
 	mkdir -p $(BUILD)/check-logs
 	BUILD=$(abspath $(BUILD)) scripts/with-userfaultfd tests/run
 
+mutants: ready
+	BUILD=$(abspath $(BUILD)) scripts/with-userfaultfd \
+		tests/mutants/run --build=$(abspath $(BUILD)) $(MUTANTS)
+
 clean:
 	test ! -e $(BUILD)/obj/build.ninja || $(ninja) -t clean
 	rm -rf $(BUILD)/guests
@@ -54,7 +58,8 @@ help:
 	@echo 'make install    install it with its firmware in $$PREFIX (/usr/local)'
 	@echo 'make demo       a postcopy migration with pv-ve off and on'
 	@echo 'make check      all tests'
+	@echo 'make mutants    break the fork line by line: does a test notice? (an hour)'
 	@echo 'make deps       install the packages that all this needs (Debian 12, 13)'
 	@echo 'make clean      remove what was compiled; distclean: remove $$BUILD'
 
-.PHONY: all install deps ready demo check clean distclean help
+.PHONY: all install deps ready demo check mutants clean distclean help

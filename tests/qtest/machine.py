@@ -19,7 +19,8 @@ from lib.tap import Tap                 # noqa: E402  pylint: disable=C0413
 
 BUILD = pathlib.Path(os.environ.get("BUILD", TESTS.parent / "build"))
 QEMU = os.environ.get("QTEST_QEMU_BINARY", str(BUILD / "qemu-system-x86_64"))
-HANG = 120.0            # seconds: guards against hanging, says nothing about speed
+# Seconds: guards against hanging, says nothing about speed
+HANG = float(os.environ.get("PV_VE_HANG", "120"))
 DEVICE = "/machine/peripheral/ve"
 PAGE = 4096
 
