@@ -3,10 +3,13 @@
 #include "qemu/osdep.h"
 #include "pv-ve/hw/waits.h"
 
-/* The table only compares blocks; these addresses stand for two of them. */
-static char blocks[128];
+/*
+ * The table only compares blocks; these addresses stand for two of them.  They are so far
+ * apart that the same page of both is often in one bucket.
+ */
+static char blocks[1597 * 16 + 1];
 static void *const block = &blocks[0];
-static void *const other = &blocks[64];
+static void *const other = &blocks[1597 * 16];
 
 static PvVeWaits table;
 static PvVeWait waiter[4];
