@@ -172,14 +172,11 @@ static bool is_busy(const PvVeVcpu *v)
     return qatomic_read(&info->busy) != 0;
 }
 
-/* What the host knows by itself, without the vCPU's registers.  Lock held. */
+/* What the host knows of an enabled vCPU without its registers.  Lock held. */
 static PvVeDecline not_ready(PvVe *ve, PvVeVcpu *v)
 {
     bool info_present, page_present;
 
-    if (!pv_ve_enabled(v)) {
-        return PV_VE_DECLINE_DISABLED;
-    }
     /* Ask for both before giving up on either. */
     info_present = pv_ve_area_present(ve, &v->info);
     page_present = pv_ve_area_present(ve, &v->page);
@@ -307,7 +304,7 @@ bool pv_ve_may_reflect(CPUState *cpu)
     PvVeDecline why;
 
     QEMU_LOCK_GUARD(&ve->lock);
-    why = not_ready(ve, v);
+    why = pv_ve_enabled(v) ? not_ready(ve, v) : PV_VE_DECLINE_DISABLED;
     if (why == PV_VE_DECLINE_NONE && !pv_ve_slots_available(&v->slots, v->page.host)) {
         why = PV_VE_DECLINE_SLOTS;
     }
@@ -349,6 +346,11 @@ bool pv_ve_hold(CPUState *cpu, hwaddr gpa)
     }
     trace_pv_ve_hold(cpu->cpu_index, gpa);
     return true;
+}
+
+bool pv_ve_can_hold(void)
+{
+    return pv_ve_device && pv_ve_device->accel->resume;
 }
 
 void pv_ve_pages_withdrawn(void)

@@ -42,11 +42,14 @@ typedef struct PvVeAccel {
      * have left that WAIT by an interrupt, INIT or a reset.  BQL held.
      */
     void (*end_wait)(CPUState *cpu, uint64_t rip);
-    /* Let a @cpu that pv_ve_hold() stopped run again.  BQL held. */
+    /*
+     * Let a @cpu that pv_ve_hold() stopped run again.  BQL held.  NULL: this end holds
+     * nobody back, so it serves only sources that block.
+     */
     void (*resume)(CPUState *cpu);
     /*
-     * Pages have just become missing: when this returns no vCPU has a translation
-     * that leads to one, and each knows that sources are armed.  BQL held.
+     * Drop translations that lead to pages that just became missing.  BQL held.  Only
+     * for sources that do not block.
      */
     void (*flush)(void);
     /*
@@ -200,6 +203,9 @@ void pv_ve_register_source(const PvVeSource *source);
  */
 void pv_ve_arm(void);
 void pv_ve_disarm(void);
+
+/* Can the vCPUs be kept from pages that are there?  Else sources have to block. */
+bool pv_ve_can_hold(void);
 
 /* Pages that were present are missing now.  BQL held. */
 void pv_ve_pages_withdrawn(void);

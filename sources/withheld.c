@@ -201,6 +201,10 @@ static void change_section(const MemoryRegionSection *section, Change change)
 /* Nothing changes unless all of the range is RAM. */
 static void change_range(uint64_t start, uint64_t size, Change change, Error **errp)
 {
+    if (!pv_ve_can_hold()) {
+        error_setg(errp, "pages cannot be withheld with this accelerator; use -accel tcg");
+        return;
+    }
     if (!check_range(start, size, errp)) {
         return;
     }

@@ -205,7 +205,7 @@ static void send_interrupt(CPUState *cpu, uint8_t vector)
     kvm_irqchip_send_msi(kvm_state, msi);
 }
 
-/* ---- */
+/* ---- The end ---------------------------------------------------------------- */
 
 static void start(void)
 {
@@ -222,25 +222,6 @@ static void start(void)
     pv_ve_kvm_start_kicks(form);
 }
 
-static void resume(CPUState *cpu)
-{
-    g_assert_not_reached();     /* the host blocks accesses; none is held */
-}
-
-static void nothing(CPUState *cpu, run_on_cpu_data data)
-{
-}
-
-/* Each vCPU leaves KVM_RUN and enters it again. */
-static void flush(void)
-{
-    CPUState *cpu;
-
-    CPU_FOREACH(cpu) {
-        run_on_cpu(cpu, nothing, RUN_ON_CPU_NULL);
-    }
-}
-
 static const PvVeAccel kvm_end = {
     .in_use = in_use,
     .usable = usable,
@@ -249,8 +230,6 @@ static const PvVeAccel kvm_end = {
     .interrupt = send_interrupt,
     .signal = send_interrupt,
     .end_wait = end_wait,
-    .resume = resume,
-    .flush = flush,
     .blocked = pv_ve_kvm_blocked,
 };
 
