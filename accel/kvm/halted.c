@@ -266,6 +266,17 @@ bool pv_ve_kvm_still_halted(CPUState *cpu)
     return !s->idle && read_stat(cpu, EXITS) == s->stat[EXITS];
 }
 
+bool pv_ve_kvm_is_awaited(void *page)
+{
+    QEMU_LOCK_GUARD(&watch.lock);
+    for (unsigned i = 0; i < watch.nr_pages; i++) {
+        if (watch.page[i] == page) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void mark_told(void *page, bool told)
 {
     for (unsigned i = 0; i < watch.nr_pages; i++) {

@@ -212,18 +212,18 @@ static void inject(CPUState *cpu, bool by_worker)
 }
 
 /* What the vCPU touches, as far as that can be told, rather than what was guessed. */
-static void *true_page(CPUState *cpu, void *guess)
+static void *true_page(CPUState *cpu, void *guess, bool *asked)
 {
-    void *host = pv_ve_kvm_touched(cpu);
+    void *page = pv_ve_kvm_touched(cpu, asked);
 
-    if (!host) {
+    if (!page) {
+        *asked = true;
         return guess;
     }
-    host = pv_ve_page_start(host);
-    if (host != guess) {
-        pv_ve_kvm_guessed(guess, host);
+    if (page != guess) {
+        pv_ve_kvm_guessed(guess, page);
     }
-    return host;
+    return page;
 }
 
 static PvVeKick decide(CPUState *cpu, void *page, bool by_worker)
@@ -237,7 +237,7 @@ static PvVeKick decide(CPUState *cpu, void *page, bool by_worker)
             return PV_VE_KICK_LATE;
         }
         if (!fault.guest.mode) {
-            page = true_page(cpu, page);
+            page = true_page(cpu, page, &fault.asked);
         }
     }
     if (!kvm_physical_memory_addr_from_host(kvm_state, page, &fault.gpa)) {

@@ -30,11 +30,11 @@ void pv_ve_kvm_kick(CPUState *cpu, void *page, bool by_worker);
 /* ---- touched.c ---- */
 
 /*
- * The missing page that @cpu touches, with its registers in kvm_run and in long mode:
- * an address of the host, NULL if it cannot be found out.  In its thread, in an RCU
- * critical section.
+ * The missing page that @cpu touches, with its registers in kvm_run and in long mode: an
+ * address of the host, NULL if it cannot be found out.  @awaited: a worker waits for it,
+ * so it has been asked for.  In its thread, in an RCU critical section.
  */
-void *pv_ve_kvm_touched(CPUState *cpu);
+void *pv_ve_kvm_touched(CPUState *cpu, bool *awaited);
 
 /* ---- halted.c ---- */
 
@@ -53,6 +53,8 @@ void pv_ve_kvm_worker_blocked(void *page);
  * while its kick is on the way.
  */
 bool pv_ve_kvm_still_halted(CPUState *cpu);
+/* Does a worker wait for this page? */
+bool pv_ve_kvm_is_awaited(void *page);
 /*
  * One of the pages that workers wait for was @guess for a vCPU, which really touches
  * @page.

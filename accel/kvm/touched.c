@@ -7,7 +7,9 @@
  * guest's own paging structures.  A structure that is missing itself is the answer, too:
  * then the walk to it is what the processor could not finish.
  *
- * Nothing that is missing is touched for it.  No answer, or a wrong one, is harmless.
+ * A register can also hold an address that the instruction does not use; so what counts
+ * most is a page that a worker waits for.  Nothing that is missing is touched for it.  No
+ * answer, or a wrong one, is harmless.
  */
 #include "qemu/osdep.h"
 #include "cpu.h"
@@ -46,7 +48,7 @@ static void *first_needed(const struct kvm_sregs *sregs, uint64_t gva)
     return NULL;
 }
 
-void *pv_ve_kvm_touched(CPUState *cpu)
+void *pv_ve_kvm_touched(CPUState *cpu, bool *awaited)
 {
     const struct kvm_sync_regs *run = &cpu->kvm_run->s.regs;
     const struct kvm_regs *r = &run->regs;
@@ -54,13 +56,20 @@ void *pv_ve_kvm_touched(CPUState *cpu)
         r->rip, r->rsp - 8, r->rax, r->rbx, r->rcx, r->rdx, r->rsi, r->rdi, r->rbp,
         r->r8, r->r9, r->r10, r->r11, r->r12, r->r13, r->r14, r->r15,
     };
+    void *any = NULL;
 
     for (unsigned i = 0; i < ARRAY_SIZE(address); i++) {
         void *host = first_needed(&run->sregs, address[i]);
 
-        if (host && pv_ve_is_missing(host)) {
-            return host;
+        if (!host || !pv_ve_is_missing(host)) {
+            continue;
+        }
+        any = pv_ve_page_start(host);
+        if (pv_ve_kvm_is_awaited(any)) {
+            *awaited = true;
+            return any;
         }
     }
-    return NULL;
+    *awaited = false;
+    return any;
 }
