@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * pv_ve: guest driver for pv-ve, virtualization exceptions for missing pages.
+ *
+ * A task that touches a page which the host does not have yet sleeps until the
+ * page comes, and others run.  The interface is docs/specs/pv-ve.rst.
+ */
+#ifndef PV_VE_DRIVER_H
+#define PV_VE_DRIVER_H
+
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/percpu.h>
+#include <linux/spinlock.h>
+#include <linux/types.h>
+
+#define PV_VE_NO_STDINT
+#include "pv-ve.h"
+
+struct pt_regs;
+struct ve_info;
+
+/* What became of a fault */
+enum pv_ve_result {
+	PV_VE_OPEN,		/* the page is not there yet */
+	PV_VE_RETRY,		/* try the access again */
+	PV_VE_GONE,		/* the page never comes */
+};
+
+enum pv_ve_count {
+	PV_VE_N_DELIVERED,
+	PV_VE_N_PARKED_USER,
+	PV_VE_N_PARKED_KERNEL,
+	PV_VE_N_AT_ONCE,	/* was there before the task slept */
+	PV_VE_N_WAITED,		/* the CPU waited, nothing else could run */
+	PV_VE_N_ABANDONED,	/* a signal ended the sleep */
+	PV_VE_N_FAILED,
+	PV_VE_N_NOTIFIED,
+	PV_VE_N_COUNTS
+};
+
+struct pv_ve_cpu {
+	raw_spinlock_t lock;	/* enabled, guest words and cookies */
+	bool enabled;
+	int number;
+	struct pv_ve_info *info;
+	struct pv_ve_page *page;
+	u64 kvm_apf;		/* what KVM's async page fault was set to */
+	u64 count[PV_VE_N_COUNTS];
+};
+
+struct pv_ve_fault {
+	struct pv_ve_cpu *cpu;	/* whose slot it is */
+	u32 slot;
+	u32 generation;
+	u64 gpa;
+	u64 gla;		/* 0 if the host did not tell */
+};
+
+DECLARE_PER_CPU(struct pv_ve_cpu, pv_ve_cpus);
+
+#define pv_ve_inc(what) this_cpu_inc(pv_ve_cpus.count[what])
+
+/* What the host offers and we accept; set once at load */
+struct pv_ve_host {
+	u32 features;
+	u32 first_msr;
+	bool user_only;
+};
+
+extern struct pv_ve_host pv_ve_host;
+
+static inline struct pv_ve_slot *pv_ve_slot(const struct pv_ve_fault *f)
+{
+	return &f->cpu->page->slot[f->slot];
+}
+
+static inline enum pv_ve_result pv_ve_look(const struct pv_ve_slot *slot, u32 generation)
+{
+	u32 host = READ_ONCE(slot->host);
+
+	if (host == PV_VE_WORD(generation, PV_VE_RESOLVED))
+		return PV_VE_RETRY;
+	if (host == PV_VE_WORD(generation, PV_VE_FAILED))
+		return PV_VE_GONE;
+	return PV_VE_OPEN;
+}
+
+/* cpu.c */
+int pv_ve_start(void);
+void pv_ve_stop(void);
+void pv_ve_pause(void);
+void pv_ve_resume(void);
+void pv_ve_leave(void);
+void pv_ve_free(void);
+
+/* fault.c: in place of the kernel's functions of the same purpose */
+void pv_ve_get_info(struct ve_info *ve);
+bool pv_ve_handle(struct pt_regs *regs, struct ve_info *ve);
+
+/* park.c */
+enum pv_ve_result pv_ve_park(const struct pv_ve_fault *f, bool user);
+enum pv_ve_result pv_ve_wait(const struct pv_ve_fault *f);
+void pv_ve_release(struct pv_ve_cpu *cpu);
+void pv_ve_take_done(struct pv_ve_cpu *cpu);
+void pv_ve_wake_all(struct pv_ve_cpu *cpu);
+
+/* failed.c */
+int pv_ve_find_extable(void);
+bool pv_ve_has_fixup(unsigned long ip);
+void pv_ve_sigbus(struct pt_regs *regs, const struct pv_ve_fault *f);
+
+/* notify.c */
+int pv_ve_pci_register(void);
+void pv_ve_pci_unregister(void);
+u64 pv_ve_notify_of(struct pv_ve_cpu *cpu);
+void pv_ve_aim(struct pv_ve_cpu *cpu);
+
+/* kvm.c */
+void pv_ve_kvm_find(void);
+void pv_ve_kvm_off(struct pv_ve_cpu *cpu);
+void pv_ve_kvm_restore(struct pv_ve_cpu *cpu);
+
+/* stats.c */
+void pv_ve_stats_create(void);
+void pv_ve_stats_remove(void);
+
+#endif

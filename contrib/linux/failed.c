@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Pages that never come: SIGBUS for the task, with the address that it used.
+ */
+#include "driver.h"
+
+#include <linux/extable.h>
+#include <linux/kprobes.h>
+#include <linux/mm.h>
+#include <linux/mmap_lock.h>
+#include <linux/ptrace.h>
+#include <linux/sched/signal.h>
+#include <linux/static_call.h>
+
+#define BATCH 64
+
+/*
+ * The kernel's search of its exception tables is not exported.  A static call
+ * is a direct call, so it needs no landing pad there.
+ */
+static const struct exception_table_entry *no_entry(unsigned long ip)
+{
+	return NULL;
+}
+
+DEFINE_STATIC_CALL(pv_ve_search, no_entry);
+
+int pv_ve_find_extable(void)
+{
+	struct kprobe probe = { .symbol_name = "search_exception_tables" };
+	int ret = register_kprobe(&probe);
+
+	if (ret)
+		return ret;
+	unregister_kprobe(&probe);
+	static_call_update(pv_ve_search, (typeof(&no_entry))probe.addr);
+	return 0;
+}
+
+bool pv_ve_has_fixup(unsigned long ip)
+{
+	return static_call(pv_ve_search)(ip);
+}
+
+/* Is the page of that frame mapped in one of these pages?  Its index, or -1. */
+static int find_in(unsigned long start, int count, unsigned long pfn)
+{
+	struct page *pages[BATCH];
+	int found = -1, got, i;
+
+	got = get_user_pages_fast_only(start, count, 0, pages);
+	for (i = 0; i < got; i++) {
+		if (page_to_pfn(pages[i]) == pfn)
+			found = i;
+		put_page(pages[i]);
+	}
+	return found >= 0 ? found : got > 0 ? -got : -1;
+}
+
+static unsigned long find_in_range(unsigned long start, unsigned long end,
+				   unsigned long pfn)
+{
+	while (start < end) {
+		int count = min_t(unsigned long, BATCH, (end - start) >> PAGE_SHIFT);
+		int at = find_in(start, count, pfn);
+
+		if (at >= 0)
+			return start + at * PAGE_SIZE;
+		start += -at * PAGE_SIZE;
+		cond_resched();
+		if (fatal_signal_pending(current))
+			break;
+	}
+	return 0;
+}
+
+/* Where the task has that frame mapped; slow, but it is about to get SIGBUS. */
+static unsigned long find_in_mm(struct mm_struct *mm, unsigned long pfn)
+{
+	struct vm_area_struct *vma;
+	unsigned long found = 0;
+
+	mmap_read_lock(mm);
+	for (vma = find_vma(mm, 0); vma && !found; vma = find_vma(mm, vma->vm_end))
+		found = find_in_range(vma->vm_start, vma->vm_end, pfn);
+	mmap_read_unlock(mm);
+	return found;
+}
+
+static unsigned long address_of(struct pt_regs *regs, const struct pv_ve_fault *f)
+{
+	unsigned long pfn = f->gpa >> PAGE_SHIFT;
+	unsigned long page;
+
+	if (f->gla)
+		return f->gla;
+	if (find_in(regs->ip & PAGE_MASK, 1, pfn) == 0)
+		return regs->ip;
+	page = current->mm ? find_in_mm(current->mm, pfn) : 0;
+	return page ? page | (f->gpa & ~PAGE_MASK) : regs->ip;
+}
+
+void pv_ve_sigbus(struct pt_regs *regs, const struct pv_ve_fault *f)
+{
+	struct sighand_struct *sighand = current->sighand;
+	struct kernel_siginfo info;
+
+	clear_siginfo(&info);
+	info.si_signo = SIGBUS;
+	info.si_code = BUS_ADRERR;
+	info.si_addr = (void __user *)address_of(regs, f);
+	/* A signal that cannot be taken must not let the access go on for ever. */
+	if (sigismember(&current->blocked, SIGBUS) ||
+	    sighand->action[SIGBUS - 1].sa.sa_handler == SIG_IGN)
+		force_sig(SIGBUS);
+	else
+		send_sig_info(SIGBUS, &info, current);
+}

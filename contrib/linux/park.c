@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * A fault's life in its slot: parked, waited for, notified.
+ *
+ * A task that sleeps is known by the cookie of its slot, which points to its
+ * own stack.  Whoever takes it out of there, under the CPU's lock, gives it its
+ * result: the notification, the end of delivery, or the task itself when it
+ * has a signal.
+ */
+#include "driver.h"
+
+#include <linux/bitops.h>
+#include <linux/rcupdate.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <asm/msr.h>
+
+#include "trace.h"
+
+struct sleeper {
+	struct task_struct *task;
+	enum pv_ve_result result;
+};
+
+static u32 generation_of(u32 word)
+{
+	return word >> PV_VE_STATE_BITS;
+}
+
+static bool is_parked(u32 word)
+{
+	return (word & PV_VE_STATE_MASK) == PV_VE_PARKED;
+}
+
+static void acknowledge(struct pv_ve_slot *slot, u32 generation)
+{
+	smp_store_release(&slot->guest, PV_VE_WORD(generation, PV_VE_ACKED));
+}
+
+/* The next #VE may come. */
+void pv_ve_release(struct pv_ve_cpu *cpu)
+{
+	smp_store_release(&cpu->info->busy, 0);
+	preempt_enable();
+}
+
+/* The task is parked, unless the result is known already. */
+static enum pv_ve_result enter_slot(const struct pv_ve_fault *f, struct sleeper *s)
+{
+	struct pv_ve_slot *slot = pv_ve_slot(f);
+
+	guard(raw_spinlock_irqsave)(&f->cpu->lock);
+	if (!f->cpu->enabled)
+		return PV_VE_RETRY;
+	slot->cookie[0] = (unsigned long)s;
+	WRITE_ONCE(slot->guest, PV_VE_WORD(f->generation, PV_VE_PARKED));
+	smp_mb();			/* mark, then look; the host does the same */
+	s->result = pv_ve_look(slot, f->generation);
+	if (s->result != PV_VE_OPEN)
+		acknowledge(slot, f->generation);
+	return s->result;
+}
+
+/* The task does not wait any more. */
+static void leave_slot(const struct pv_ve_fault *f, struct sleeper *s)
+{
+	guard(raw_spinlock_irqsave)(&f->cpu->lock);
+	if (s->result != PV_VE_OPEN)
+		return;
+	acknowledge(pv_ve_slot(f), f->generation);
+	s->result = PV_VE_RETRY;
+	pv_ve_inc(PV_VE_N_ABANDONED);
+}
+
+static void sleep(const struct pv_ve_fault *f, struct sleeper *s, unsigned int state)
+{
+	set_current_state(state);
+	pv_ve_release(f->cpu);
+	while (READ_ONCE(s->result) == PV_VE_OPEN) {
+		if (signal_pending_state(state, current)) {
+			__set_current_state(TASK_RUNNING);
+			leave_slot(f, s);
+			return;
+		}
+		schedule();
+		set_current_state(state);
+	}
+	__set_current_state(TASK_RUNNING);
+}
+
+/*
+ * In user mode any signal ends the sleep; the access is tried again after it.
+ * In the kernel none does, nor does the task count as hung or as load.
+ */
+enum pv_ve_result pv_ve_park(const struct pv_ve_fault *f, bool user)
+{
+	struct sleeper s = { .task = current };
+	enum pv_ve_result result = enter_slot(f, &s);
+
+	if (result != PV_VE_OPEN) {
+		pv_ve_inc(PV_VE_N_AT_ONCE);
+		pv_ve_release(f->cpu);
+		return result;
+	}
+	pv_ve_inc(user ? PV_VE_N_PARKED_USER : PV_VE_N_PARKED_KERNEL);
+	sleep(f, &s, user ? TASK_INTERRUPTIBLE : TASK_IDLE);
+	return s.result;
+}
+
+/*
+ * Nothing else can run on this CPU but interrupts.  The busy word stays set:
+ * #VE in one of them would only wait as well, on the same stack.
+ */
+enum pv_ve_result pv_ve_wait(const struct pv_ve_fault *f)
+{
+	struct pv_ve_slot *slot = pv_ve_slot(f);
+	enum pv_ve_result result;
+
+	pv_ve_inc(PV_VE_N_WAITED);
+	while ((result = pv_ve_look(slot, f->generation)) == PV_VE_OPEN &&
+	       READ_ONCE(f->cpu->enabled)) {
+		if (pv_ve_host.features & PV_VE_F_WAIT)
+			wrmsrl(pv_ve_host.first_msr + PV_VE_MSR_WAIT,
+			       PV_VE_WAIT(f->slot, f->generation));
+		else
+			cpu_relax();
+	}
+	if (result != PV_VE_OPEN)
+		acknowledge(slot, f->generation);
+	pv_ve_release(f->cpu);
+	return result;
+}
+
+/* Under the CPU's lock; the sleeper's stack may be gone after the store. */
+static void wake(struct pv_ve_slot *slot, enum pv_ve_result result)
+{
+	struct sleeper *s = (struct sleeper *)(unsigned long)slot->cookie[0];
+	struct task_struct *task = s->task;
+
+	acknowledge(slot, generation_of(slot->guest));
+	rcu_read_lock();
+	smp_store_release(&s->result, result);
+	wake_up_process(task);
+	rcu_read_unlock();
+}
+
+static bool wake_if_done(struct pv_ve_slot *slot)
+{
+	u32 word = slot->guest;
+	enum pv_ve_result result = pv_ve_look(slot, generation_of(word));
+
+	if (!is_parked(word) || result == PV_VE_OPEN)
+		return false;		/* left over from an earlier fault */
+	wake(slot, result);
+	return true;
+}
+
+/* The notification: wake all whose page has come or failed. */
+void pv_ve_take_done(struct pv_ve_cpu *cpu)
+{
+	unsigned int woken = 0;
+	int i;
+
+	guard(raw_spinlock_irqsave)(&cpu->lock);
+	if (!cpu->enabled)
+		return;
+	for (i = 0; i < ARRAY_SIZE(cpu->page->done); i++) {
+		unsigned long bits, s;
+
+		if (!READ_ONCE(cpu->page->done[i]))
+			continue;
+		bits = xchg(&cpu->page->done[i], 0);
+		for_each_set_bit(s, &bits, BITS_PER_LONG)
+			if (64 * i + s < PV_VE_SLOTS)
+				woken += wake_if_done(&cpu->page->slot[64 * i + s]);
+	}
+	cpu->count[PV_VE_N_NOTIFIED]++;
+	trace_pv_ve_notify(cpu->number, woken);
+}
+
+/* Delivery has ended, under the CPU's lock: all try again. */
+void pv_ve_wake_all(struct pv_ve_cpu *cpu)
+{
+	int s;
+
+	for (s = 0; s < PV_VE_SLOTS; s++)
+		if (is_parked(cpu->page->slot[s].guest))
+			wake(&cpu->page->slot[s], PV_VE_RETRY);
+}

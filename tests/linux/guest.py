@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The Linux test guest: Debian's cloud kernel, busybox, the driver, guests/linux."""
+
+import pathlib
+import re
+import shutil
+import subprocess
+import time
+
+from lib.vm import HANG, Hang, Vm
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PAGE = 4096
+MEMORY = "256M"
+KERNEL_ARGS = "console=ttyS0 quiet panic=-1 mitigations=off tsc=nowatchdog"
+COUNTS = ("delivered", "parked_user", "parked_kernel", "at_once", "waited", "abandoned",
+          "failed", "notified")
+
+
+class CannotBuild(Exception):
+    pass
+
+
+def run(*command):
+    try:
+        subprocess.run(command, check=True, stdin=subprocess.DEVNULL, capture_output=True,
+                       text=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise CannotBuild(f"{error} {getattr(error, 'stderr', '')}") from error
+
+
+class Image:
+    """Kernel and initramfs; `pieces` is what tests/nested/fetch has fetched."""
+
+    def __init__(self, build, work):
+        build = pathlib.Path(build).resolve()
+        self.pieces = build / "cache/nested"
+        self.initrd = str(pathlib.Path(work) / "linux-initrd")
+        self.kernel = str(self.pieces / "linux")
+        run(ROOT / "scripts/linux-driver", build)
+        run("make", "-s", "-C", ROOT / "guests/linux", f"O={build}/guests/linux")
+        origin = (self.pieces / "origin").read_text(encoding="ascii").split()[0]
+        release = re.fullmatch("linux-image-(.*?)(-unsigned)?", origin)[1]
+        self.pack(pathlib.Path(work) / "linux-root", {
+            "init": ROOT / "guests/linux/init",
+            "bin/busybox": self.pieces / "busybox",
+            "bin/pages": build / "guests/linux/pages",
+            "bin/load": build / "guests/linux/load",
+            "pv_ve.ko": build / "linux" / release / "pv_ve.ko",
+        })
+
+    def pack(self, root, files):
+        for name, path in files.items():
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, root / name)
+        (root / "bin/sh").symlink_to("busybox")
+        run("strip", "--strip-debug", root / "pv_ve.ko")
+        names = [str(path.relative_to(root)) for path in sorted(root.rglob("*"))]
+        with open(self.initrd, "wb") as file:
+            subprocess.run([str(self.pieces / "busybox"), "cpio", "-o", "-H", "newc"],
+                           input="\n".join(names).encode(), stdout=file,
+                           stderr=subprocess.DEVNULL, cwd=root, check=True)
+        shutil.rmtree(root)
+
+    def arguments(self, append=""):
+        return ["-kernel", self.kernel, "-initrd", self.initrd,
+                "-append", f"{KERNEL_ARGS} {append}"]
+
+
+class Linux:
+    """What a Vm that runs the guest understands."""
+
+    def __init__(self, vm):
+        self.vm = vm
+
+    def boot(self):
+        self.vm.serial.wait("^linux: .* is up")
+
+    def tell(self, line):
+        self.vm.serial.send(line + "\n")
+
+    def run(self, line):
+        """The lines that a command prints; it must succeed."""
+        first = self.vm.serial.seen
+        self.tell(line)
+        status = int(self.vm.serial.wait(r"^= (\d+)$")[1])
+        output = self.vm.serial.lines[first:self.vm.serial.seen - 1]
+        if status:
+            raise RuntimeError(f"{self.vm.name}: {line}: status {status}: {output}")
+        return output
+
+    def ask(self, line):
+        """The same for one that may fail: (status, lines)"""
+        *output, status = self.run(f"{line}; echo status $?")
+        return int(status.split()[1]), output
+
+    def stats(self):
+        """The driver's counts, over all CPUs."""
+        last = self.run("cat $stats")[-1].split()
+        return dict(zip(COUNTS, map(int, last[1:])))
+
+    def complaints(self):
+        return self.ask("complaints")[1]
+
+    def offer(self, command):
+        """Starts the program; the addresses of the pages that it offers."""
+        self.tell(command)
+        gpas = []
+        while True:
+            match = self.vm.serial.wait(r"^(gpa (0x\w+)|ready|= \d+)$")
+            if match[2]:
+                gpas.append(int(match[2], 16))
+            elif match[0] == "ready":
+                return gpas
+            else:
+                raise Hang(f"{self.vm.name}: {command}: {self.vm.serial.lines[-5:]}")
+
+    def go(self):
+        self.tell("go")
+        self.vm.serial.wait("^begun$")
+
+    def done(self, pattern):
+        match = self.vm.serial.wait(pattern)
+        self.vm.serial.wait(r"^= 0$")
+        return match
+
+
+def machine(config, image, name, vcpus=1, device="", append="", **more):
+    return Vm(config, name, memory=MEMORY, vcpus=vcpus, device=device, append=None,
+              args=[*image.arguments(append), *more.pop("args", ())], **more)
+
+
+def ranges(pages):
+    """Neighbours become one range: (start, size)"""
+    found = []
+    for page in sorted(set(pages)):
+        if found and sum(found[-1]) == page:
+            found[-1][1] += PAGE
+        else:
+            found.append([page, PAGE])
+    return found
+
+
+def change(vm, what, pages):
+    for start, size in ranges(pages):
+        vm.withheld(what, start, size)
+
+
+def until(what, test, pause=0.02):
+    deadline = time.monotonic() + HANG
+    while not (value := test()):
+        if time.monotonic() > deadline:
+            raise Hang(f"waited in vain: {what}")
+        time.sleep(pause)
+    return value
+
+
+def outstanding(vm):
+    return sum(vcpu["outstanding"] for vcpu in vm.get("vcpus"))
