@@ -53,6 +53,8 @@ static void in_children(int count, int (*child)(int))
     uint64_t rounds = 0;
     int bad = 0, status;
 
+    puts("begun");
+    fflush(stdout);
     for (int i = 0; i < count; i++) {
         switch (fork()) {
         case -1:
@@ -61,8 +63,6 @@ static void in_children(int count, int (*child)(int))
             _exit(child(i) != 0);
         }
     }
-    puts("begun");
-    fflush(stdout);
     for (int left = count; left;) {
         pid_t pid = waitpid(-1, &status, WNOHANG);
 
@@ -218,6 +218,7 @@ static void kill_them(void)
         good += WIFSIGNALED(status);
     }
     printf("done killed %d\n", good);
+    ready();
 }
 
 /* A program whose text is missing: a copy of this one. */
@@ -265,17 +266,19 @@ static size_t page_tables(uint8_t *mark, size_t frames)
     return found;
 }
 
-static int fork_child(int unused)
+static void fork_once(void)
 {
-    (void)unused;
-    pid_t pid = fork();
     int status = 1;
+    pid_t pid;
 
+    puts("begun");
+    fflush(stdout);
+    pid = fork();
     if (!pid) {
         _exit(0);
     }
     waitpid(pid, &status, 0);
-    return status;
+    printf("done bad %d\n", status != 0);
 }
 
 /* The page tables of a sparse private mapping, which fork has to copy. */
@@ -322,6 +325,7 @@ int main(int argc, char **argv)
     } else if (!strcmp(mode, "fail")) {
         offer_pages();
         in_children(1, fail_child);
+        ready();                /* the pages stay ours until they are there again */
     } else if (!strcmp(mode, "kill")) {
         kill_them();
     } else if (!strcmp(mode, "exec")) {
@@ -329,7 +333,7 @@ int main(int argc, char **argv)
         in_children(COUNT, exec_child);
     } else if (!strcmp(mode, "fork")) {
         offer_page_tables();
-        in_children(1, fork_child);
+        fork_once();
     } else {
         fprintf(stderr, "pages: no such mode: %s\n", mode);
         return 2;
