@@ -3,7 +3,7 @@
  * A mixed load: tasks that compute, touch random pages, read and write a file in tmpfs,
  * talk through pipes, fork and exec.  All of it is verified.
  *
- *   load [compute=1] [touch=8] [file=1] [pipe=1] [fork=1] [pages=4096] [filepages=1024]
+ *   load [compute=1] [touch=8] [file=1] [pipe=1] [fork=1] [pages=4096] [filepages=1024] [nice=0]
  *
  * prints `load counters GPA`, then obeys lines on its standard input:
  *
@@ -19,6 +19,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -39,7 +40,6 @@ static char *memory;
 static uint64_t *rounds;                /* of each page of memory, then of the file */
 static uint32_t *locks;                 /* likewise */
 static int fd;
-static const char *self;
 
 static void count(enum kind kind)
 {
@@ -192,7 +192,7 @@ static void fork_exec(uint64_t *seed)
     (void)seed;
     pid = fork();
     if (!pid) {
-        execl(self, "load", "child", NULL);
+        execl("/proc/self/exe", "load", "child", NULL);
         _exit(1);
     }
     if (pid < 0 || waitpid(pid, &status, 0) != pid) {
@@ -307,6 +307,8 @@ static void argument(const char *text)
         pages = value;
     } else if (value > 0 && !strncmp(text, "filepages=", 10)) {
         filepages = value;
+    } else if (value >= 0 && !strncmp(text, "nice=", 5)) {
+        setpriority(PRIO_PROCESS, 0, value);
     } else {
         fprintf(stderr, "load: what is %s?\n", text);
         exit(2);
@@ -321,7 +323,6 @@ int main(int argc, char **argv)
     if (argc == 2 && !strcmp(argv[1], "child")) {
         return 42;
     }
-    self = argv[0];
     setvbuf(stdout, NULL, _IOLBF, 0);
     for (int i = 1; i < argc; i++) {
         argument(argv[i]);

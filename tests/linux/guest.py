@@ -100,6 +100,31 @@ class Linux:
         last = self.run("cat $stats")[-1].split()
         return dict(zip(COUNTS, map(int, last[1:])))
 
+    def start_load(self, arguments=""):
+        """guests/linux/load in the background; returns the GPA of its counters."""
+        self.run(f"mkfifo /run/ask; load {arguments} </run/ask & exec 9<>/run/ask")
+        return int(self.vm.serial.wait(r"^load counters (0x\w+)$")[1], 16)
+
+    def load_counts(self):
+        self.tell("r")
+        words = self.vm.serial.wait(r"^load \d+ (compute .*)$")[1].split()
+        return dict(zip(words[::2], map(int, words[1::2])))
+
+    def verify_load(self):
+        """(pages, bad words)"""
+        self.tell("v")
+        match = self.vm.serial.wait(r"^load verified (\d+) bad (\d+)$")
+        return int(match[1]), int(match[2])
+
+    def load_goes_on(self):
+        first = self.load_counts()
+
+        def moved():
+            now = self.load_counts()
+            return all(now[kind] > first[kind] for kind in now if kind != "bad")
+
+        until("all kinds of task go on", moved)
+
     def complaints(self):
         return self.ask("complaints")[1]
 
