@@ -46,9 +46,12 @@ mutants: ready
 	BUILD=$(abspath $(BUILD)) scripts/with-userfaultfd \
 		tests/mutants/run --build=$(abspath $(BUILD)) $(MUTANTS)
 
+linux-driver:
+	scripts/linux-driver $(BUILD)
+
 clean:
 	test ! -e $(BUILD)/obj/build.ninja || $(ninja) -t clean
-	rm -rf $(BUILD)/guests
+	rm -rf $(BUILD)/guests $(BUILD)/linux
 
 distclean:
 	rm -rf $(BUILD)
@@ -59,7 +62,8 @@ help:
 	@echo 'make demo       a postcopy migration with pv-ve off and on'
 	@echo 'make check      all tests'
 	@echo 'make mutants    break the fork line by line: does a test notice? (an hour)'
+	@echo 'make linux-driver  the Linux driver for kernels 6.12 of Debian 13 and 12'
 	@echo 'make deps       install the packages that all this needs (Debian 12, 13)'
 	@echo 'make clean      remove what was compiled; distclean: remove $$BUILD'
 
-.PHONY: all install deps ready demo check mutants clean distclean help
+.PHONY: all install deps ready demo check mutants linux-driver clean distclean help
