@@ -10,10 +10,25 @@
 #include "qemu/osdep.h"
 #include "qemu/lockable.h"
 #include "qemu/main-loop.h"
-#include "hw/core/cpu.h"
+#include "cpu.h"
+#include "hw/i386/apic_internal.h"
+#include "hw/i386/apic-msidef.h"
+#include "hw/pci/msi.h"
 #include "hw/pci/msix.h"
 #include "pv-ve/hw/pv-ve.h"
 #include "trace.h"
+
+void pv_ve_lapic_interrupt(CPUState *cpu, uint8_t vector)
+{
+    uint32_t id = X86_CPU(cpu)->apic_id;
+    MSIMessage msi = {
+        .address = APIC_DEFAULT_ADDRESS | (id & 0xff) << MSI_ADDR_DEST_ID_SHIFT |
+                   (uint64_t)(id & ~0xff) << 32,
+        .data = vector,
+    };
+
+    apic_get_class(NULL)->send_msi(&msi);
+}
 
 /* By itself: without the BQL. */
 static bool signal_now(PvVe *ve, PvVeVcpu *v)

@@ -89,7 +89,8 @@ typedef struct PvVeVcpu {
  */
 typedef struct PvVeEntry {
     EventNotifier event;
-    int route;                  /* KVM's GSI while connected, else -1 */
+    int route;                  /* KVM's GSI while connected, else -1; written with
+                                   both BQL and lock held, so either lets read it */
 } PvVeEntry;
 
 struct PvVe {

@@ -67,6 +67,12 @@ typedef struct PvVeAccel {
 /* Called by an end's constructor. */
 void pv_ve_register_accel(const PvVeAccel *accel);
 
+/*
+ * PvVeAccel.interrupt of an end with local APICs: an MSI message, as devices send it.
+ * BQL held; with KVM's local APIC any thread.
+ */
+void pv_ve_lapic_interrupt(CPUState *cpu, uint8_t vector);
+
 /* What the vCPU was doing when it touched the page. */
 typedef struct PvVeGuestState {
     unsigned cpl;

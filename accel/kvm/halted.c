@@ -13,7 +13,7 @@
  * is found out by looking: at once when a worker's message comes, and every now and then
  * as long as workers wait.  A vCPU that is halted gets #VE for the page that its registers
  * lead to (touched.c), else for one of the pages.  If that was not its own it is harmless:
- * its task, which can not go on anyway, sleeps until the one has come and then touches
+ * its task, which cannot go on anyway, sleeps until the one has come and then touches
  * the other.
  *
  * Any thread may read the statistics of a vCPU while it runs:

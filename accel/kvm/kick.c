@@ -124,7 +124,11 @@ static CPUState *cpu_of_thread(uint32_t tid)
     return NULL;
 }
 
-/* A thread of QEMU's that is no vCPU's: a device emulation, say. */
+/*
+ * A thread of QEMU's that is no vCPU's: a device emulation, say.  Workers have ids of the
+ * host's first pid namespace; in another one an id can mean both, and then a kick is
+ * missed or in vain, which is harmless.
+ */
 static bool is_our_thread(uint32_t tid)
 {
     return syscall(SYS_tgkill, getpid(), tid, 0) == 0;

@@ -9,8 +9,6 @@
 #include "qemu/error-report.h"
 #include "cpu.h"
 #include "host-cpu.h"
-#include "hw/i386/apic-msidef.h"
-#include "hw/pci/msi.h"
 #include "system/hw_accel.h"
 #include "system/kvm.h"
 #include "kvm/kvm_i386.h"
@@ -191,20 +189,6 @@ static void end_wait(CPUState *cpu, uint64_t rip)
     async_run_on_cpu(cpu, unhalt, RUN_ON_CPU_TARGET_PTR(rip));
 }
 
-/* ---- Notification ----------------------------------------------------------- */
-
-static void send_interrupt(CPUState *cpu, uint8_t vector)
-{
-    uint32_t id = X86_CPU(cpu)->apic_id;
-    MSIMessage msi = {
-        .address = APIC_DEFAULT_ADDRESS | (id & 0xff) << MSI_ADDR_DEST_ID_SHIFT |
-                   (uint64_t)(id & ~0xff) << 32,
-        .data = vector,
-    };
-
-    kvm_irqchip_send_msi(kvm_state, msi);
-}
-
 /* ---- The end ---------------------------------------------------------------- */
 
 static void start(void)
@@ -227,8 +211,8 @@ static const PvVeAccel kvm_end = {
     .usable = usable,
     .start = start,
     .vcpu_added = vcpu_added,
-    .interrupt = send_interrupt,
-    .signal = send_interrupt,
+    .interrupt = pv_ve_lapic_interrupt,
+    .signal = pv_ve_lapic_interrupt,
     .end_wait = end_wait,
     .blocked = pv_ve_kvm_blocked,
 };

@@ -9,9 +9,6 @@
 #include "cpu.h"
 #include "exec/cputlb.h"
 #include "exec/exec-all.h"
-#include "hw/i386/apic_internal.h"
-#include "hw/i386/apic-msidef.h"
-#include "hw/pci/msi.h"
 #include "system/runstate.h"
 #include "system/tcg.h"
 #include "tcg/helper-tcg.h"
@@ -194,24 +191,10 @@ static void end_wait(CPUState *cpu, uint64_t rip)
     async_run_on_cpu(cpu, unhalt, RUN_ON_CPU_TARGET_PTR(rip));
 }
 
-/* ---- Notification ------------------------------------------------------ */
-
-static void interrupt(CPUState *cpu, uint8_t vector)
-{
-    uint32_t id = X86_CPU(cpu)->apic_id;
-    MSIMessage msi = {
-        .address = APIC_DEFAULT_ADDRESS | (id & 0xff) << MSI_ADDR_DEST_ID_SHIFT |
-                   (uint64_t)(id & ~0xff) << 32,
-        .data = vector,
-    };
-
-    apic_get_class(NULL)->send_msi(&msi);
-}
-
 static const PvVeAccel tcg_end = {
     .in_use = in_use,
     .vcpu_added = vcpu_added,
-    .interrupt = interrupt,
+    .interrupt = pv_ve_lapic_interrupt,
     .end_wait = end_wait,
     .resume = resume,
     .flush = flush,

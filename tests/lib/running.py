@@ -62,8 +62,8 @@ def verify(vm):
     return tuple(int(n or 0) for n in found.groups())
 
 
-def check_pages(tap, vm, vcpus=1, region=REGION):
-    tap.equal(verify(vm), (region * MIB // report.PAGE, 0, 0), "all pages verified, none bad")
+def check_pages(tap, vm, vcpus=1):
+    tap.equal(verify(vm), (REGION_PAGES, 0, 0), "all pages verified, none bad")
     tap.equal(sample(vm, vcpus).bad_count, 0, "no task ever read a wrong word")
 
 

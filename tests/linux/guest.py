@@ -5,9 +5,9 @@ import pathlib
 import re
 import shutil
 import subprocess
-import time
 
-from lib.vm import HANG, Hang, Vm
+from lib.running import outstanding, until          # noqa: F401  pylint: disable=W0611
+from lib.vm import Hang, Vm
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGE = 4096
@@ -170,16 +170,3 @@ def ranges(pages):
 def change(vm, what, pages):
     for start, size in ranges(pages):
         vm.withheld(what, start, size)
-
-
-def until(what, test, pause=0.02):
-    deadline = time.monotonic() + HANG
-    while not (value := test()):
-        if time.monotonic() > deadline:
-            raise Hang(f"waited in vain: {what}")
-        time.sleep(pause)
-    return value
-
-
-def outstanding(vm):
-    return sum(vcpu["outstanding"] for vcpu in vm.get("vcpus"))
