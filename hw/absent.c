@@ -8,8 +8,9 @@
 unsigned pv_ve_armed;
 bool pv_ve_kvm_on;
 
-void pv_ve_tell_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid)
+bool pv_ve_tell_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid)
 {
+    return false;
 }
 
 void pv_ve_kvm_begin(CPUState *cpu)

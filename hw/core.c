@@ -234,7 +234,7 @@ PvVeVerdict pv_ve_fault(CPUState *cpu, const PvVeFault *f)
     PvVeDecline why;
     bool convertible, arrived;
 
-    if (!block || !ve) {
+    if (!block) {
         return PV_VE_PRESENT;
     }
     page = pv_ve_page_of(block, offset);
@@ -257,7 +257,7 @@ PvVeVerdict pv_ve_fault(CPUState *cpu, const PvVeFault *f)
     }
     trace_pv_ve_decline(cpu->cpu_index, f->gpa, pv_ve_decline_name(why));
 
-    if (source->blocks) {
+    if (source->blocks || !ve->accel->resume) {
         return PV_VE_BLOCK;
     }
     if (f->guest.restartable) {
@@ -315,11 +315,10 @@ bool pv_ve_may_reflect(CPUState *cpu)
     return why == PV_VE_DECLINE_NONE;
 }
 
-void pv_ve_tell_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid)
+bool pv_ve_tell_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid)
 {
-    if (pv_ve_device && pv_ve_device->accel->blocked) {
-        pv_ve_device->accel->blocked(block, page, tid);
-    }
+    return pv_ve_device && pv_ve_device->accel->blocked &&
+           pv_ve_device->accel->blocked(block, page, tid);
 }
 
 bool pv_ve_hold(CPUState *cpu, hwaddr gpa)

@@ -58,10 +58,11 @@ typedef struct PvVeAccel {
      */
     void (*signal)(CPUState *cpu, uint8_t vector);
     /*
-     * Thread @tid of the host is blocked on a page that is missing.  In a thread that
-     * places pages or asks for them; may be NULL.
+     * Thread @tid of the host is blocked on a page that is missing.  False: that is, or
+     * was, a thread of QEMU's outside of the guest, which cannot be helped.  In a thread
+     * that places pages or asks for them; may be NULL.
      */
-    void (*blocked)(RAMBlock *block, ram_addr_t page, uint32_t tid);
+    bool (*blocked)(RAMBlock *block, ram_addr_t page, uint32_t tid);
 } PvVeAccel;
 
 /* Called by an end's constructor. */
@@ -184,7 +185,10 @@ typedef enum PvVePageState {
 } PvVePageState;
 
 typedef struct PvVeSource {
-    /* The host blocks whoever touches a missing page (userfaultfd). */
+    /*
+     * The host blocks whoever touches a missing page (userfaultfd).  Each source must see
+     * to that where pv_ve_can_hold() is false.
+     */
     bool blocks;
     /* Called once, with the BQL, when the device is realized; may be NULL. */
     void (*start)(void);
@@ -213,7 +217,10 @@ void pv_ve_disarm(void);
 /* Can the vCPUs be kept from pages that are there?  Else sources have to block. */
 bool pv_ve_can_hold(void);
 
-/* Pages that were present are missing now.  BQL held. */
+/* Of an absent page: what PvVeAccel.blocked says.  RCU critical section. */
+bool pv_ve_tell_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid);
+
+/* Pages that were present are missing now, and vCPUs are to be held.  BQL held. */
 void pv_ve_pages_withdrawn(void);
 
 /*

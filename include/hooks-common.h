@@ -8,8 +8,6 @@
 
 #include "pv-ve/include/core.h"
 
-void pv_ve_tell_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid);
-
 /*
  * Postcopy: host thread @tid is blocked on the page of @block that starts at
  * @page.  In the fault thread.

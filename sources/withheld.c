@@ -4,6 +4,9 @@
  *
  * A withheld page keeps its content and is out of the guest's reach until it is
  * released.  A page that failed is withheld too, and its faults are told so.
+ *
+ * Where the accelerator can hold vCPUs back (TCG) the page stays in memory.  Else (KVM) it
+ * is absent, and its content is kept in the stash.
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
@@ -14,7 +17,9 @@
 #include "qom/object.h"
 #include "exec/address-spaces.h"
 #include "exec/memory.h"
+#include "system/runstate.h"
 #include "pv-ve/include/core.h"
+#include "pv-ve/sources/stash.h"
 
 #define TYPE_PV_VE_WITHHELD "pv-ve-withheld"
 
@@ -25,6 +30,8 @@ typedef struct Block {
     unsigned long *missing;     /* withheld or failed */
     unsigned long *suppressed;  /* withheld, no #VE */
     unsigned long *failed;
+    void **content;             /* of each missing page; NULL where vCPUs are held back */
+    size_t nr_missing;
 } Block;
 
 static QemuMutex lock;          /* of all of this; a leaf */
@@ -43,18 +50,23 @@ static Block *find(RAMBlock *ram)
     return NULL;
 }
 
-static PvVePageState page_state(RAMBlock *ram, ram_addr_t offset)
+/* Lock held. */
+static PvVePageState state_of(RAMBlock *ram, ram_addr_t offset)
 {
     size_t page = offset / qemu_ram_pagesize(ram);
-    Block *b;
+    Block *b = find(ram);
 
-    QEMU_LOCK_GUARD(&lock);
-    b = find(ram);
     if (!b || !test_bit(page, b->missing)) {
         return PV_VE_PAGE_PRESENT;
     }
     return test_bit(page, b->failed) ? PV_VE_PAGE_FAILED :
            test_bit(page, b->suppressed) ? PV_VE_PAGE_SUPPRESSED : PV_VE_PAGE_MISSING;
+}
+
+static PvVePageState page_state(RAMBlock *ram, ram_addr_t offset)
+{
+    QEMU_LOCK_GUARD(&lock);
+    return state_of(ram, offset);
 }
 
 /* Whoever withholds knows. */
@@ -76,14 +88,38 @@ static void put_bit(size_t bit, unsigned long *bitmap, bool value)
     }
 }
 
-/* Lock held. */
-static void mark(Block *b, size_t page, Change change)
+static void count(Block *b, int change)
 {
-    nr_missing -= test_bit(page, b->missing);
+    b->nr_missing += change;
+    nr_missing += change;
+}
+
+/* Lock held.  True: nothing is missing any more, so the caller must disarm. */
+static bool mark(Block *b, size_t page, Change change)
+{
+    uint64_t before = nr_missing;
+
+    count(b, -test_bit(page, b->missing));
     put_bit(page, b->missing, change != RELEASE);
     put_bit(page, b->suppressed, change == WITHHOLD_SUPPRESSED);
     put_bit(page, b->failed, change == FAIL);
-    nr_missing += test_bit(page, b->missing);
+    count(b, test_bit(page, b->missing));
+    /* Before anybody else can find nothing missing and disarm. */
+    if (nr_missing && !before) {
+        pv_ve_arm();
+    }
+    return !nr_missing && before;
+}
+
+/* Lock held: a page that is about to be released gets its content. */
+static void place(Block *b, size_t page)
+{
+    pv_ve_stash_place(b->ram, page * qemu_ram_pagesize(b->ram), b->content[page]);
+    g_free(b->content[page]);
+    b->content[page] = NULL;
+    if (b->nr_missing == 1) {
+        pv_ve_stash_unwatch(b->ram);
+    }
 }
 
 /*
@@ -93,18 +129,15 @@ static void mark(Block *b, size_t page, Change change)
 static void change_page(RAMBlock *ram, size_t page, Change change)
 {
     ram_addr_t offset = page * qemu_ram_pagesize(ram);
-    bool arm, disarm;
+    bool disarm;
 
     WITH_QEMU_LOCK_GUARD(&lock) {
-        uint64_t before = nr_missing;
+        Block *b = find(ram);
 
-        mark(find(ram), page, change);
-        arm = nr_missing && !before;
-        disarm = !nr_missing && before;
-        /* Before anybody else can find nothing missing and disarm. */
-        if (arm) {
-            pv_ve_arm();
+        if (change == RELEASE && b->content && test_bit(page, b->missing)) {
+            place(b, page);
         }
+        disarm = mark(b, page, change);
     }
     if (change == RELEASE) {
         pv_ve_page_arrived(ram, offset);
@@ -122,24 +155,101 @@ static void supply(RAMBlock *ram, ram_addr_t offset)
     change_page(ram, offset / qemu_ram_pagesize(ram), RELEASE);
 }
 
+/* ---- Pages that are absent (KVM) ----------------------------------------- */
+
+/* Lock held.  The content is the block's then. */
+static bool stash(Block *b, size_t page, void *content, Error **errp)
+{
+    if (!b->nr_missing && !pv_ve_stash_watch(b->ram, errp)) {
+        return false;
+    }
+    b->content[page] = content;
+    return true;
+}
+
+/*
+ * Put the page aside.  BQL held, machine stopped: nobody writes to it meanwhile.  It is
+ * marked before it is absent: others read it, and would find zeros.
+ */
+static bool take_away(Block *b, size_t page, Error **errp)
+{
+    ram_addr_t offset = page * qemu_ram_pagesize(b->ram);
+    void *content;
+
+    WITH_QEMU_LOCK_GUARD(&lock) {
+        if (test_bit(page, b->missing)) {
+            return true;
+        }
+    }
+    /* Without the lock: it may touch a page that nobody has ever written. */
+    content = pv_ve_stash_copy(b->ram, offset);
+    WITH_QEMU_LOCK_GUARD(&lock) {
+        if (!stash(b, page, content, errp)) {
+            g_free(content);
+            return false;
+        }
+        mark(b, page, WITHHOLD);
+    }
+    if (!pv_ve_stash_discard(b->ram, offset, errp)) {
+        supply(b->ram, offset);
+        return false;
+    }
+    return true;
+}
+
+/*
+ * Of a thread of QEMU's own: is this the second time that it waits for the page?  The
+ * first message may be old, of a vCPU that has left the guest since.
+ */
+static bool still_waits(void *host, uint32_t tid)
+{
+    static void *last_host;     /* in one thread only */
+    static uint32_t last_tid;
+    bool again = host == last_host && tid == last_tid;
+
+    last_host = host;
+    last_tid = tid;
+    return again;
+}
+
+/* In the stash's thread: thread @tid waits for an absent page. */
+static void touched(RAMBlock *ram, ram_addr_t offset, uint32_t tid)
+{
+    WITH_QEMU_LOCK_GUARD(&lock) {
+        if (state_of(ram, offset) == PV_VE_PAGE_PRESENT) {
+            pv_ve_stash_place(ram, offset, NULL);       /* never written */
+            return;
+        }
+    }
+    if (!pv_ve_tell_blocked(ram, offset, tid)) {
+        if (still_waits(ram->host + offset, tid)) {
+            supply(ram, offset);
+        } else {
+            pv_ve_stash_wake(ram, offset);
+        }
+    }
+}
+
 /* ---- Ranges of guest-physical addresses, BQL held ----------------------- */
 
-static void need_block(RAMBlock *ram)
+static Block *need_block(RAMBlock *ram)
 {
     size_t pages = DIV_ROUND_UP(ram->max_length, qemu_ram_pagesize(ram));
-    Block *b;
+    Block *b = find(ram);
 
-    if (find(ram)) {
-        return;
+    if (b) {
+        return b;
     }
     b = g_new0(Block, 1);
     b->ram = ram;
     b->missing = bitmap_new(pages);
     b->suppressed = bitmap_new(pages);
     b->failed = bitmap_new(pages);
+    b->content = pv_ve_can_hold() ? NULL : g_new0(void *, pages);
     memory_region_ref(ram->mr);
     QEMU_LOCK_GUARD(&lock);
     QLIST_INSERT_HEAD(&blocks, b, link);
+    return b;
 }
 
 /* The RAM at the start of the range, as far as it goes; a reference to it. */
@@ -185,39 +295,68 @@ static bool check_range(uint64_t start, uint64_t size, Error **errp)
     return true;
 }
 
-static void change_section(const MemoryRegionSection *section, Change change)
+static bool change_section(const MemoryRegionSection *section, Change change, Error **errp)
 {
     RAMBlock *ram = section->mr->ram_block;
     size_t page_size = qemu_ram_pagesize(ram);
     size_t first = section->offset_within_region / page_size;
     size_t pages = int128_get64(section->size) / page_size;
+    Block *b = need_block(ram);
 
-    need_block(ram);
     for (size_t i = 0; i < pages; i++) {
+        if (change != RELEASE && b->content && !take_away(b, first + i, errp)) {
+            return false;
+        }
         change_page(ram, first + i, change);
     }
+    return true;
+}
+
+static bool change_sections(uint64_t start, uint64_t size, Change change, Error **errp)
+{
+    bool ok = true;
+
+    for (uint64_t done = 0; ok && done < size;) {
+        MemoryRegionSection section;
+
+        find_ram(start + done, size - done, &section, &error_abort);
+        ok = change_section(&section, change, errp);
+        done += int128_get64(section.size);
+        memory_region_unref(section.mr);
+    }
+    return ok;
+}
+
+/* While the machine is stopped nobody writes to its RAM, not even block devices. */
+static void withdraw_absent(uint64_t start, uint64_t size, Change change, Error **errp)
+{
+    RunState before = runstate_get();
+
+    if (runstate_check(RUN_STATE_INMIGRATE)) {
+        error_setg(errp, "pages cannot be withheld from KVM before the guest has come");
+        return;
+    }
+    if (!pv_ve_stash_start(touched, errp)) {
+        return;
+    }
+    vm_stop(RUN_STATE_PAUSED);
+    change_sections(start, size, change, errp);
+    vm_resume(before);
 }
 
 /* Nothing changes unless all of the range is RAM. */
 static void change_range(uint64_t start, uint64_t size, Change change, Error **errp)
 {
-    if (!pv_ve_can_hold()) {
-        error_setg(errp, "pages cannot be withheld with this accelerator; use -accel tcg");
-        return;
-    }
     if (!check_range(start, size, errp)) {
         return;
     }
-    for (uint64_t done = 0; done < size;) {
-        MemoryRegionSection section;
-
-        find_ram(start + done, size - done, &section, &error_abort);
-        change_section(&section, change);
-        done += int128_get64(section.size);
-        memory_region_unref(section.mr);
-    }
-    if (change != RELEASE) {
+    if (change == RELEASE) {
+        change_sections(start, size, change, errp);
+    } else if (pv_ve_can_hold()) {
+        change_sections(start, size, change, errp);
         pv_ve_pages_withdrawn();
+    } else {
+        withdraw_absent(start, size, change, errp);
     }
 }
 

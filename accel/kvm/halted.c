@@ -25,7 +25,7 @@
  *
  * One that is halted for a page sleeps, and has taken a page fault and left the guest
  * since it was kicked last.  One that sleeps in its own HLT can look the same once: then
- * its thread sees it (KVM_GET_MP_STATE), and it is left alone until another HLT.
+ * its thread sees it (KVM_GET_MP_STATE), and it is left alone until another HLT or WAIT.
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
@@ -264,6 +264,12 @@ bool pv_ve_kvm_still_halted(CPUState *cpu)
     QEMU_LOCK_GUARD(&watch.lock);
     s->idle = state.mp_state != KVM_MP_STATE_RUNNABLE;
     return !s->idle && read_stat(cpu, EXITS) == s->stat[EXITS];
+}
+
+void pv_ve_kvm_waits(CPUState *cpu)
+{
+    QEMU_LOCK_GUARD(&watch.lock);
+    watch.seen[cpu->cpu_index].idle = false;
 }
 
 bool pv_ve_kvm_is_awaited(void *page)

@@ -134,7 +134,7 @@ static bool is_our_thread(uint32_t tid)
     return syscall(SYS_tgkill, getpid(), tid, 0) == 0;
 }
 
-void pv_ve_kvm_blocked(RAMBlock *block, ram_addr_t offset, uint32_t tid)
+bool pv_ve_kvm_blocked(RAMBlock *block, ram_addr_t offset, uint32_t tid)
 {
     void *page = block->host + offset;
     CPUState *cpu;
@@ -142,13 +142,20 @@ void pv_ve_kvm_blocked(RAMBlock *block, ram_addr_t offset, uint32_t tid)
     RCU_READ_LOCK_GUARD();
     cpu = cpu_of_thread(tid);
     trace_pv_ve_kvm_blocked(cpu ? cpu->cpu_index : -1, offset, tid);
-    if (cpu) {
-        if (pv_ve_kvm_in_guest(cpu) && pv_ve_may_reflect(cpu)) {
-            pv_ve_kvm_kick(cpu, page, false);
+    if (!cpu) {
+        if (is_our_thread(tid)) {
+            return false;
         }
-    } else if (!is_our_thread(tid)) {
         pv_ve_kvm_worker_blocked(page);
+        return true;
     }
+    if (!pv_ve_kvm_in_guest(cpu)) {
+        return false;
+    }
+    if (pv_ve_may_reflect(cpu)) {
+        pv_ve_kvm_kick(cpu, page, false);
+    }
+    return true;
 }
 
 /* ---- In the vCPU's thread ------------------------------------------------ */

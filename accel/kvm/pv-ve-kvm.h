@@ -18,7 +18,7 @@ typedef enum PvVeForm {
 /* BQL held, once. */
 void pv_ve_kvm_start_kicks(PvVeForm form);
 /* PvVeAccel.blocked */
-void pv_ve_kvm_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid);
+bool pv_ve_kvm_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid);
 /* Is @cpu's thread inside KVM_RUN?  Any thread. */
 bool pv_ve_kvm_in_guest(CPUState *cpu);
 /*
@@ -53,6 +53,8 @@ void pv_ve_kvm_worker_blocked(void *page);
  * while its kick is on the way.
  */
 bool pv_ve_kvm_still_halted(CPUState *cpu);
+/* @cpu is about to halt in WAIT, which KVM does not count as a HLT.  In its thread. */
+void pv_ve_kvm_waits(CPUState *cpu);
 /* Does a worker wait for this page? */
 bool pv_ve_kvm_is_awaited(void *page);
 /*

@@ -57,6 +57,14 @@ class Config:
         found = find("QEMU's Python library", [f / "qemu/machine" for f in folders])
         sys.path.insert(0, str(pathlib.Path(found).parents[1]))
 
+    def machine(self, name, **more):
+        from .vm import Vm
+        return Vm(self, name, **more)
+
+    def pair(self, name, **more):
+        from .postcopy import Pair
+        return Pair(self, name, **more)
+
     def done(self, good):
         if good and not self.keep:
             shutil.rmtree(self.work, ignore_errors=True)

@@ -4,8 +4,7 @@
 import time
 
 from . import report
-from .postcopy import Pair
-from .vm import HANG, Hang, Vm
+from .vm import HANG, Hang
 
 MIB = 1024 * 1024
 MEMORY = "128M"
@@ -14,14 +13,15 @@ REGION = 16                     # MiB
 REGION_PAGES = REGION * MIB // report.PAGE
 
 
-def pair(config, name, append="", vcpus=1, device="", **more):
-    return Pair(config, name, memory=MEMORY, vcpus=vcpus, device=device,
-                append=f"mem={REGION} map=4k {append}", **more)
+def pair(place, name, append="", vcpus=1, device="", **more):
+    """Here, if `place` is the Config, or in the nested bed"""
+    return place.pair(name, memory=MEMORY, vcpus=vcpus, device=device,
+                      append=f"mem={REGION} map=4k {append}", **more)
 
 
-def machine(config, name, append="", vcpus=1, device="", **more):
-    return Vm(config, name, memory=MEMORY, vcpus=vcpus, device=device,
-              append=f"mem={REGION} map=4k {append}", **more)
+def machine(place, name, append="", vcpus=1, device="", **more):
+    return place.machine(name, memory=MEMORY, vcpus=vcpus, device=device,
+                         append=f"mem={REGION} map=4k {append}", **more)
 
 
 def sample(vm, vcpus=1):
@@ -75,11 +75,10 @@ def check_nobody_lost(tap, vm, vcpus=1):
     tap.equal(now.total("alive"), alive, "all tasks are alive")
 
 
-def check_counts(tap, vm, before, vcpus=1, spurious=False):
+def check_counts(tap, vm, before, vcpus=1):
     """
     Nothing is pending any more: host and guest must have counted the same since the
-    sample `before`, after which this QEMU took over.  `spurious`: there may be notifications
-    without a reason.
+    sample `before`, after which this QEMU took over.
     """
     tap.equal(outstanding(vm), 0, "no fault is outstanding")
     stats = vm.stats()
@@ -101,7 +100,7 @@ def check_counts(tap, vm, before, vcpus=1, spurious=False):
     tap.ok(since("woken") <= stats["parked"] <= since("parked"),
            "the host saw those parked that it woke", stats, now.cpu)
     # One interrupt tells of both words of done bits, if they were set before it came.
-    useful = since("notified") - (since("spurious") if spurious else 0)
+    useful = since("notified") - (since("spurious") if vm.NOTIFIES_WITHOUT_REASON else 0)
     tap.ok(useful <= stats["notified"] <= 2 * since("notified"),
            "host and guest counted the same notifications", stats, now.cpu)
     tap.ok(stats["notified"] <= stats["parked"], "no notification without a parked fault")

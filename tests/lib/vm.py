@@ -96,6 +96,8 @@ class Vm:
     device: properties of the pv-ve device ("" for none of them), None for no device.
     """
 
+    NOTIFIES_WITHOUT_REASON = False
+
     def __init__(self, config, name, *, memory="256M", vcpus=1, append="", device="",
                  args=()):
         from qemu.machine import QEMUMachine        # found by config

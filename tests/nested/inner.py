@@ -102,6 +102,8 @@ class InnerVm(Vm):
     the bed's.
     """
 
+    NOTIFIES_WITHOUT_REASON = True      # to end KVM's halt
+
     def __init__(self, bed, name, *,    # pylint: disable=super-init-not-called
                  memory="256M", vcpus=1, append="", device="", accel="kvm",
                  args=()):
@@ -125,6 +127,11 @@ class InnerVm(Vm):
             file.write(self.machine._subp.args[0] + "\n")
         self.qmp_timeout(HANG)
         return self
+
+    def __exit__(self, *exc):
+        with contextlib.suppress(Exception):
+            self.poll_events()
+        super().__exit__(*exc)
 
 
 class InnerRelay(Relay):
