@@ -8,9 +8,9 @@
 unsigned pv_ve_armed;
 bool pv_ve_kvm_on;
 
-bool pv_ve_tell_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid)
+PvVeBlocked pv_ve_tell_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid)
 {
-    return false;
+    return PV_VE_BLOCKED_OTHER;
 }
 
 void pv_ve_kvm_begin(CPUState *cpu)

@@ -315,10 +315,12 @@ bool pv_ve_may_reflect(CPUState *cpu)
     return why == PV_VE_DECLINE_NONE;
 }
 
-bool pv_ve_tell_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid)
+PvVeBlocked pv_ve_tell_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid)
 {
-    return pv_ve_device && pv_ve_device->accel->blocked &&
-           pv_ve_device->accel->blocked(block, page, tid);
+    if (!pv_ve_device || !pv_ve_device->accel->blocked) {
+        return PV_VE_BLOCKED_OTHER;
+    }
+    return pv_ve_device->accel->blocked(block, page, tid);
 }
 
 bool pv_ve_hold(CPUState *cpu, hwaddr gpa)

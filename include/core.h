@@ -19,6 +19,13 @@
 
 /* ---- Accelerator ends -------------------------------------------------- */
 
+/* Whose thread is blocked on a missing page? */
+typedef enum PvVeBlocked {
+    PV_VE_BLOCKED_VCPU,         /* a vCPU's, in the guest */
+    PV_VE_BLOCKED_WORKER,       /* the accelerator's, for a vCPU; nothing interrupts it */
+    PV_VE_BLOCKED_OTHER,        /* one of QEMU's own, or it was; it cannot be helped */
+} PvVeBlocked;
+
 /*
  * What an accelerator does for the core.  Exactly one end is in use, chosen when
  * the device is realized.
@@ -58,11 +65,10 @@ typedef struct PvVeAccel {
      */
     void (*signal)(CPUState *cpu, uint8_t vector);
     /*
-     * Thread @tid of the host is blocked on a page that is missing.  False: that is, or
-     * was, a thread of QEMU's outside of the guest, which cannot be helped.  In a thread
-     * that places pages or asks for them; may be NULL.
+     * Thread @tid of the host is blocked on a page that is missing.  In a thread that
+     * places pages or asks for them; may be NULL.
      */
-    bool (*blocked)(RAMBlock *block, ram_addr_t page, uint32_t tid);
+    PvVeBlocked (*blocked)(RAMBlock *block, ram_addr_t page, uint32_t tid);
 } PvVeAccel;
 
 /* Called by an end's constructor. */
@@ -218,7 +224,7 @@ void pv_ve_disarm(void);
 bool pv_ve_can_hold(void);
 
 /* Of an absent page: what PvVeAccel.blocked says.  RCU critical section. */
-bool pv_ve_tell_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid);
+PvVeBlocked pv_ve_tell_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid);
 
 /* Pages that were present are missing now, and vCPUs are to be held.  BQL held. */
 void pv_ve_pages_withdrawn(void);

@@ -56,9 +56,7 @@ static void *fault_thread(void *unused)
 
 bool pv_ve_stash_start(PvVeStashTouched *touched, Error **errp)
 {
-    if (stash.fd >= 0) {
-        return true;
-    }
+    assert(stash.fd < 0);
     stash.fd = uffd_create_fd(FEATURES, true);
     if (stash.fd < 0) {
         error_setg(errp, "withheld ranges under KVM need userfaultfd for kernel accesses; "

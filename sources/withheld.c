@@ -17,6 +17,8 @@
 #include "qom/object.h"
 #include "exec/address-spaces.h"
 #include "exec/memory.h"
+#include "hw/core/cpu.h"
+#include "system/reset.h"
 #include "system/runstate.h"
 #include "pv-ve/include/core.h"
 #include "pv-ve/sources/stash.h"
@@ -30,6 +32,7 @@ typedef struct Block {
     unsigned long *missing;     /* withheld or failed */
     unsigned long *suppressed;  /* withheld, no #VE */
     unsigned long *failed;
+    unsigned long *awaited;     /* missing, and a worker of the accelerator waits for it */
     void **content;             /* of each missing page; NULL where vCPUs are held back */
     size_t nr_missing;
 } Block;
@@ -103,6 +106,9 @@ static bool mark(Block *b, size_t page, Change change)
     put_bit(page, b->missing, change != RELEASE);
     put_bit(page, b->suppressed, change == WITHHOLD_SUPPRESSED);
     put_bit(page, b->failed, change == FAIL);
+    if (change == RELEASE) {
+        clear_bit(page, b->awaited);
+    }
     count(b, test_bit(page, b->missing));
     /* Before anybody else can find nothing missing and disarm. */
     if (nr_missing && !before) {
@@ -212,6 +218,47 @@ static bool still_waits(void *host, uint32_t tid)
     return again;
 }
 
+/*
+ * The reset of a vCPU waits in KVM for its workers (MSR_KVM_ASYNC_PF_EN is written), and
+ * holds the BQL meanwhile, so these cannot wait for whoever withholds.  Some come only
+ * when the vCPUs are stopped already.
+ */
+static void on_worker(RAMBlock *ram, ram_addr_t offset)
+{
+    size_t page = offset / qemu_ram_pagesize(ram);
+    bool stopped = true;
+    CPUState *cpu;
+    Block *b;
+
+    WITH_QEMU_LOCK_GUARD(&lock) {
+        b = find(ram);
+        put_bit(page, b->awaited, test_bit(page, b->missing));
+    }
+    /* After it was noted: a reset that does not find it has stopped all of them. */
+    smp_mb();
+    CPU_FOREACH(cpu) {
+        stopped = stopped && qatomic_read(&cpu->stopped);
+    }
+    if (stopped) {
+        supply(ram, offset);
+    }
+}
+
+/* All vCPUs are stopped.  BQL held. */
+static void on_reset(void *unused)
+{
+    Block *b;
+
+    QLIST_FOREACH(b, &blocks, link) {
+        size_t pages = DIV_ROUND_UP(b->ram->max_length, qemu_ram_pagesize(b->ram));
+
+        for (size_t page = find_first_bit(b->awaited, pages); page < pages;
+             page = find_next_bit(b->awaited, pages, page + 1)) {
+            supply(b->ram, page * qemu_ram_pagesize(b->ram));
+        }
+    }
+}
+
 /* In the stash's thread: thread @tid waits for an absent page. */
 static void touched(RAMBlock *ram, ram_addr_t offset, uint32_t tid)
 {
@@ -221,13 +268,31 @@ static void touched(RAMBlock *ram, ram_addr_t offset, uint32_t tid)
             return;
         }
     }
-    if (!pv_ve_tell_blocked(ram, offset, tid)) {
+    switch (pv_ve_tell_blocked(ram, offset, tid)) {
+    case PV_VE_BLOCKED_VCPU:
+        break;
+    case PV_VE_BLOCKED_WORKER:
+        on_worker(ram, offset);
+        break;
+    case PV_VE_BLOCKED_OTHER:
         if (still_waits(ram->host + offset, tid)) {
             supply(ram, offset);
         } else {
             pv_ve_stash_wake(ram, offset);
         }
+        break;
     }
+}
+
+static bool need_stash(Error **errp)
+{
+    static bool started;
+
+    if (!started && pv_ve_stash_start(touched, errp)) {
+        qemu_register_reset(on_reset, NULL);
+        started = true;
+    }
+    return started;
 }
 
 /* ---- Ranges of guest-physical addresses, BQL held ----------------------- */
@@ -245,6 +310,7 @@ static Block *need_block(RAMBlock *ram)
     b->missing = bitmap_new(pages);
     b->suppressed = bitmap_new(pages);
     b->failed = bitmap_new(pages);
+    b->awaited = bitmap_new(pages);
     b->content = pv_ve_can_hold() ? NULL : g_new0(void *, pages);
     memory_region_ref(ram->mr);
     QEMU_LOCK_GUARD(&lock);
@@ -336,7 +402,7 @@ static void withdraw_absent(uint64_t start, uint64_t size, Change change, Error 
         error_setg(errp, "pages cannot be withheld from KVM before the guest has come");
         return;
     }
-    if (!pv_ve_stash_start(touched, errp)) {
+    if (!need_stash(errp)) {
         return;
     }
     vm_stop(RUN_STATE_PAUSED);

@@ -134,7 +134,7 @@ static bool is_our_thread(uint32_t tid)
     return syscall(SYS_tgkill, getpid(), tid, 0) == 0;
 }
 
-bool pv_ve_kvm_blocked(RAMBlock *block, ram_addr_t offset, uint32_t tid)
+PvVeBlocked pv_ve_kvm_blocked(RAMBlock *block, ram_addr_t offset, uint32_t tid)
 {
     void *page = block->host + offset;
     CPUState *cpu;
@@ -144,18 +144,18 @@ bool pv_ve_kvm_blocked(RAMBlock *block, ram_addr_t offset, uint32_t tid)
     trace_pv_ve_kvm_blocked(cpu ? cpu->cpu_index : -1, offset, tid);
     if (!cpu) {
         if (is_our_thread(tid)) {
-            return false;
+            return PV_VE_BLOCKED_OTHER;
         }
         pv_ve_kvm_worker_blocked(page);
-        return true;
+        return PV_VE_BLOCKED_WORKER;
     }
     if (!pv_ve_kvm_in_guest(cpu)) {
-        return false;
+        return PV_VE_BLOCKED_OTHER;
     }
     if (pv_ve_may_reflect(cpu)) {
         pv_ve_kvm_kick(cpu, page, false);
     }
-    return true;
+    return PV_VE_BLOCKED_VCPU;
 }
 
 /* ---- In the vCPU's thread ------------------------------------------------ */

@@ -18,7 +18,7 @@ typedef enum PvVeForm {
 /* BQL held, once. */
 void pv_ve_kvm_start_kicks(PvVeForm form);
 /* PvVeAccel.blocked */
-bool pv_ve_kvm_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid);
+PvVeBlocked pv_ve_kvm_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid);
 /* Is @cpu's thread inside KVM_RUN?  Any thread. */
 bool pv_ve_kvm_in_guest(CPUState *cpu);
 /*

@@ -212,10 +212,10 @@ class Bed:
         self.tell(f"start {name} {one_line(opens + script)}")
         return (job, *near)
 
-    def run(self, script):
+    def run(self, script, timeout=HANG):
         """The output of a script that must succeed."""
         job, = self.start("run", script)
-        if job.wait():
+        if job.wait(timeout):
             raise RuntimeError(f"bed: {script}: status {job.returncode}: {job.output}")
         return "\n".join(job.output)
 
