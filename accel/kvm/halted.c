@@ -20,12 +20,12 @@
  *
  *   blocking     1 while it sleeps, whatever for
  *   pf_taken     page faults (nested page faults with two-dimensional paging) so far
- *   halt_exits   HLT instructions so far
  *   exits        exits from the guest so far
  *
  * One that is halted for a page sleeps, and has taken a page fault and left the guest
- * since it was kicked last.  One that sleeps in its own HLT can look the same once: then
- * its thread sees it (KVM_GET_MP_STATE), and it is left alone until another HLT or WAIT.
+ * since it was kicked last.  One that sleeps in its own HLT or WAIT can look the same: then
+ * its thread sees it (KVM_GET_MP_STATE), and as long as it does not enter the guest it is
+ * left alone.
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
@@ -41,12 +41,11 @@
 #define LOOK_EVERY_US   500     /* short against a guest's timer tick */
 #define MAX_PAGES       128     /* KVM has at most 64 workers for a vCPU */
 
-enum { BLOCKING, PF_TAKEN, HALT_EXITS, EXITS, NR_STATS };
+enum { BLOCKING, PF_TAKEN, EXITS, NR_STATS };
 
 static const char *const stat_name[NR_STATS] = {
     [BLOCKING] = "blocking",
     [PF_TAKEN] = "pf_taken",
-    [HALT_EXITS] = "halt_exits",
     [EXITS] = "exits",
 };
 
@@ -56,7 +55,6 @@ static off_t stat_at[NR_STATS];     /* in the file; the same for all vCPUs */
 typedef struct Seen {
     uint64_t stat[NR_STATS];
     uint64_t turn;
-    bool idle;                  /* it was in its own HLT */
 } Seen;
 
 static struct {
@@ -107,7 +105,7 @@ bool pv_ve_kvm_can_find_halted(Error **errp)
         return true;
     }
     error_setg(errp, "pv-ve: this host's KVM does not tell when a vCPU sleeps "
-               "(KVM_GET_STATS_FD with blocking, pf_taken, halt_exits and exits); use a "
+               "(KVM_GET_STATS_FD with blocking, pf_taken and exits); use a "
                "newer kernel, or -accel tcg");
     return false;
 }
@@ -137,9 +135,7 @@ static bool is_halted(CPUState *cpu, uint64_t *now)
         return false;
     }
     now[PF_TAKEN] = read_stat(cpu, PF_TAKEN);
-    now[HALT_EXITS] = read_stat(cpu, HALT_EXITS);
-    return now[PF_TAKEN] != s->stat[PF_TAKEN] &&
-           !(s->idle && now[HALT_EXITS] == s->stat[HALT_EXITS]);
+    return now[PF_TAKEN] != s->stat[PF_TAKEN];
 }
 
 /* Messages and halts come in the same order: whose turn is the longest ago. */
@@ -160,7 +156,6 @@ static CPUState *find_halted(void)
         s = &watch.seen[best->cpu_index];
         memcpy(s->stat, best_now, sizeof(best_now));
         s->turn = ++watch.turn;
-        s->idle = false;
     }
     return best;
 }
@@ -262,14 +257,7 @@ bool pv_ve_kvm_still_halted(CPUState *cpu)
         return false;
     }
     QEMU_LOCK_GUARD(&watch.lock);
-    s->idle = state.mp_state != KVM_MP_STATE_RUNNABLE;
-    return !s->idle && read_stat(cpu, EXITS) == s->stat[EXITS];
-}
-
-void pv_ve_kvm_waits(CPUState *cpu)
-{
-    QEMU_LOCK_GUARD(&watch.lock);
-    watch.seen[cpu->cpu_index].idle = false;
+    return state.mp_state == KVM_MP_STATE_RUNNABLE && read_stat(cpu, EXITS) == s->stat[EXITS];
 }
 
 bool pv_ve_kvm_is_awaited(void *page)

@@ -163,7 +163,6 @@ static bool wrmsr(X86CPU *x86, uint32_t msr, uint64_t value)
     case PV_VE_MSR_OK:
         return true;
     case PV_VE_MSR_HALT:
-        pv_ve_kvm_waits(cpu);
         set_mp_state(cpu, KVM_MP_STATE_HALTED);
         return true;
     default:

@@ -53,8 +53,6 @@ void pv_ve_kvm_worker_blocked(void *page);
  * while its kick is on the way.
  */
 bool pv_ve_kvm_still_halted(CPUState *cpu);
-/* @cpu is about to halt in WAIT, which KVM does not count as a HLT.  In its thread. */
-void pv_ve_kvm_waits(CPUState *cpu);
 /* Does a worker wait for this page? */
 bool pv_ve_kvm_is_awaited(void *page);
 /*

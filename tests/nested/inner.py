@@ -128,9 +128,14 @@ class InnerVm(Vm):
         self.qmp_timeout(HANG)
         return self
 
+    def catch_up(self):
+        """All events so far: they stand before the answer to a command."""
+        self.cmd("query-status")
+        self.poll_events()
+
     def __exit__(self, *exc):
         with contextlib.suppress(Exception):
-            self.poll_events()
+            self.catch_up()
         super().__exit__(*exc)
 
 

@@ -40,7 +40,7 @@ class Record:
 def sane(vm):
     """Raises FellOver if the guest was reset by itself."""
     if vm.is_running():
-        vm.poll_events()
+        vm.catch_up()
     resets = [event["data"]["guest"] for event in vm.events if event["event"] == "RESET"]
     if resets.count(True) > resets.count(False):    # the firmware adds one to each asked for
         raise FellOver("the guest was reset")
