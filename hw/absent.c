@@ -50,5 +50,9 @@ void pv_ve_tcg_touch(CPUState *cpu, vaddr addr, hwaddr gpa, MMUAccessType access
 void pv_ve_kvm_keep_msr_filter(PvVeKvmMsrFilter *filter)
 {
 }
+
+void pv_ve_kvm_cpuid(CPUState *cpu, struct kvm_cpuid2 *leaves, unsigned max)
+{
+}
 #endif
 #endif

@@ -59,5 +59,12 @@ typedef int PvVeKvmMsrFilter(KVMState *s, uint32_t msr,
                              bool (*wrmsr)(X86CPU *cpu, uint32_t msr, uint64_t value));
 void pv_ve_kvm_keep_msr_filter(PvVeKvmMsrFilter *filter);
 
+/*
+ * KVM: the leaves of a new vCPU, an array with room for @max, are about to be set.  Adds
+ * ours if there is a device.
+ */
+struct kvm_cpuid2;
+void pv_ve_kvm_cpuid(CPUState *cpu, struct kvm_cpuid2 *leaves, unsigned max);
+
 #endif
 #endif

@@ -15,6 +15,7 @@
 #include <linux/kvm.h>
 #include "pv-ve/accel/kvm/pv-ve-kvm.h"
 #include "pv-ve/include/hooks.h"
+#include "pv-ve/include/hooks-common.h"
 
 static PvVeKvmMsrFilter *filter_msr;
 
@@ -93,27 +94,49 @@ static bool usable(Error **errp)
 /* ---- CPUID ---------------------------------------------------------------- */
 
 #define MAX_LEAVES 256          /* as many as KVM takes */
+#define OUR_LEAVES 2
+
+static bool has_ours(const struct kvm_cpuid2 *all)
+{
+    for (unsigned i = 0; i < all->nent; i++) {
+        if (all->entries[i].function == PV_VE_CPUID_BASE) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void append_ours(CPUState *cpu, struct kvm_cpuid2 *all)
+{
+    for (unsigned i = 0; i < OUR_LEAVES; i++) {
+        struct kvm_cpuid_entry2 *leaf = &all->entries[all->nent++];
+
+        *leaf = (struct kvm_cpuid_entry2) { .function = PV_VE_CPUID_BASE + i };
+        pv_ve_cpuid(cpu, leaf->function, &leaf->eax, &leaf->ebx, &leaf->ecx, &leaf->edx);
+    }
+}
+
+void pv_ve_kvm_cpuid(CPUState *cpu, struct kvm_cpuid2 *leaves, unsigned max)
+{
+    if (pv_ve_kvm_on && leaves->nent + OUR_LEAVES <= max) {
+        append_ours(cpu, leaves);
+    }
+}
 
 /*
- * The vCPU exists before the device does.  KVM takes other leaves until the vCPU has
- * run for the first time.
+ * A vCPU that is older than the device.  KVM takes other leaves until it has run for the
+ * first time.
  */
 static void add_leaves(CPUState *cpu, run_on_cpu_data data)
 {
     g_autofree struct kvm_cpuid2 *all =
-        g_malloc0(sizeof(*all) + (MAX_LEAVES + 2) * sizeof(all->entries[0]));
+        g_malloc0(sizeof(*all) + (MAX_LEAVES + OUR_LEAVES) * sizeof(all->entries[0]));
     int ret;
 
     all->nent = MAX_LEAVES;
     ret = kvm_vcpu_ioctl(cpu, KVM_GET_CPUID2, all);
-    if (ret == 0) {
-        for (unsigned i = 0; i < 2; i++) {
-            struct kvm_cpuid_entry2 *leaf = &all->entries[all->nent++];
-
-            *leaf = (struct kvm_cpuid_entry2) { .function = PV_VE_CPUID_BASE + i };
-            pv_ve_cpuid(cpu, leaf->function, &leaf->eax, &leaf->ebx, &leaf->ecx,
-                        &leaf->edx);
-        }
+    if (ret == 0 && !has_ours(all)) {
+        append_ours(cpu, all);
         ret = kvm_vcpu_ioctl(cpu, KVM_SET_CPUID2, all);
     }
     if (ret < 0) {

@@ -3,6 +3,11 @@
 //
 // expect 1: #include "pv-ve/include/hooks.h"
 // expect 1: pv_ve_kvm_keep_msr_filter(
+//
+// A vCPU that is plugged again must get the same CPUID as before: KVM takes no other
+// once it has run.
+//
+// expect 1: pv_ve_kvm_cpuid(
 
 @@
 @@
@@ -20,3 +25,10 @@ expression E;
 +    pv_ve_kvm_keep_msr_filter(kvm_filter_msr);
      return E;
  }
+
+@@
+expression C, R;
+identifier D;
+@@
++pv_ve_kvm_cpuid(C, &D.cpuid, ARRAY_SIZE(D.entries));
+ R = kvm_vcpu_ioctl(C, KVM_SET_CPUID2, &D);
