@@ -5,6 +5,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import time
 
 from lib.running import outstanding, until          # noqa: F401  pylint: disable=W0611
 from lib.vm import Hang, Vm
@@ -15,6 +16,7 @@ MEMORY = "256M"
 KERNEL_ARGS = "console=ttyS0 quiet panic=-1 mitigations=off tsc=nowatchdog"
 COUNTS = ("delivered", "parked_user", "parked_kernel", "at_once", "waited", "abandoned",
           "failed", "notified")
+LOAD = ("compute", "touch", "file", "pipe", "fork", "bad", "stall")
 
 
 class CannotBuild(Exception):
@@ -68,6 +70,15 @@ class Image:
                 "-append", f"{KERNEL_ARGS} {append}"]
 
 
+class LoadSample:
+    """The load's counters, read without a word to the guest; `time` is the host's."""
+
+    def __init__(self, vm, gpa):
+        words = vm.words(gpa, len(LOAD))
+        self.time = time.time()
+        self.count = dict(zip(LOAD, words))
+
+
 class Linux:
     """What a Vm that runs the guest understands."""
 
@@ -109,6 +120,10 @@ class Linux:
         self.tell("r")
         words = self.vm.serial.wait(r"^load \d+ (compute .*)$")[1].split()
         return dict(zip(words[::2], map(int, words[1::2])))
+
+    def reset_stall(self):
+        self.tell("s")
+        self.vm.serial.wait("^load stall reset$")
 
     def verify_load(self):
         """(pages, bad words)"""
