@@ -43,13 +43,13 @@ class Image:
         run("make", "-s", "-C", ROOT / "guests/linux", f"O={build}/guests/linux")
         self.program = build / "guests/linux/pages"
         origin = (self.pieces / "origin").read_text(encoding="ascii").split()[0]
-        release = re.fullmatch("linux-image-(.*?)(-unsigned)?", origin)[1]
+        self.release = re.fullmatch("linux-image-(.*?)(-unsigned)?", origin)[1]
         self.pack(pathlib.Path(work) / "linux-root", {
             "init": ROOT / "guests/linux/init",
             "bin/busybox": self.pieces / "busybox",
             "bin/pages": self.program,
             "bin/load": build / "guests/linux/load",
-            "pv_ve.ko": build / "linux" / release / "pv_ve.ko",
+            "pv_ve.ko": build / "linux" / self.release / "pv_ve.ko",
         })
 
     def pack(self, root, files):
