@@ -103,6 +103,12 @@ static uint64_t next_random(uint64_t *seed)
     return *seed;
 }
 
+/* Of bits that did not choose the page: else some pages would never be written. */
+static int one_of_four(uint64_t *seed)
+{
+    return next_random(seed) >> 62 == 0;
+}
+
 static int take(size_t page)
 {
     return !__atomic_exchange_n(&locks[page], 1, __ATOMIC_ACQUIRE);
@@ -136,7 +142,7 @@ static void touch(uint64_t *seed)
         return;
     }
     bad(check(at, page, rounds[page]));
-    if (next_random(seed) % 4 == 0) {
+    if (one_of_four(seed)) {
         fill(at, page, ++rounds[page]);
     }
     give(page);
@@ -154,7 +160,7 @@ static void file(uint64_t *seed)
         die("read");
     }
     bad(check(data, at, rounds[at]));
-    if (next_random(seed) % 4 == 0) {
+    if (one_of_four(seed)) {
         fill(data, at, ++rounds[at]);
         if (pwrite(fd, data, PAGE, page * PAGE) != PAGE) {
             die("write");
