@@ -89,11 +89,21 @@ def start_guest(linux, args, on, progress):
     return gpa, linux.stats() if on else {}
 
 
-def migrate(pair, watch, progress):
-    """Samples from the switch on, and when the migration began and ended."""
+def precopy(pair, watch, progress):
+    """Until all memory was sent once; what was written since is sent again in postcopy."""
+    progress.show("precopy")
+    pair.source.cmd("migrate-set-parameters", max_bandwidth=pair.bandwidth)
+    while pair.source.cmd("query-migrate").get("ram", {}).get("dirty-sync-count", 0) < 2:
+        watch.during(pair.source, PAUSE)
+
+
+def migrate(pair, watch, args, progress):
+    """Samples from the switch on, and when postcopy began and ended."""
     pair.prepare()
-    guest.Linux(pair.source).reset_stall()
     pair.migrate()
+    if args.precopy:
+        precopy(pair, watch, progress)
+    guest.Linux(pair.source).reset_stall()
     start = pair.switch()
     first = len(watch.samples)
     watch.look(pair.source)                         # stopped: exactly what was done
@@ -131,12 +141,12 @@ def run(cfg, args, image, link, on, progress):
         watch = Watch(gpa)
         watch.during(pair.source, BEFORE)
         speeds = common.Speeds(KINDS, watch.samples[0], watch.samples[-1])
-        samples, start, end = migrate(pair, watch, progress)
+        samples, start, end = migrate(pair, watch, args, progress)
         found = examine(pair, earlier, progress)
     stall = next(s for s in samples if s.time >= end).count["stall"] / 1e9
     return {**common.shares(speeds, samples, start, end), **found, "stall": stall,
             "time": end - start,
-            "curve": picture.Curve(speeds, watch.samples, start, end)}
+            "curve": picture.Curve(speeds, watch.samples, start, end, BEFORE)}
 
 
 def judge(args, results):
