@@ -173,11 +173,13 @@ def demo(cfg, args, links, progress):
         print(f"The Linux guest cannot be built, so there is no demo with it: {why}\n")
         return False
     progress.end()
+    when = "after all memory was sent once" if args.precopy else "at once"
     print(f"A stock Linux guest ({image.release}) with {args.vcpus} "
           f"vCPU{'s' * (args.vcpus > 1)}, each with tasks\nthat compute (1), touch "
           f"{args.mem} MiB at random ({args.tasks}), read and write a file in tmpfs (1),\n"
-          "talk through pipes (2), fork and exec (1).\n", flush=True)
-    pictures = picture.Pictures(args.build, args.bandwidth)
+          f"talk through pipes (2), fork and exec (1).\nIt switches to postcopy {when}.\n",
+          flush=True)
+    pictures = picture.Pictures(args)
 
     def done(link, runs):
         common.print_table(link, ROWS, runs)

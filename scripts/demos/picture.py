@@ -129,9 +129,10 @@ def script(title, curves):
 class Pictures:
     """Draws one for each link, in the build folder."""
 
-    def __init__(self, build, bandwidth):
-        self.folder = pathlib.Path(build) / "demo"
-        self.bandwidth = bandwidth
+    def __init__(self, args):
+        self.folder = pathlib.Path(args.build) / "demo"
+        self.bandwidth = args.bandwidth
+        self.precopy = args.precopy
         self.drawn = []
         self.problem = "" if shutil.which("gnuplot") else \
             "gnuplot is not there (package gnuplot-nox)"
@@ -143,6 +144,9 @@ class Pictures:
         self.folder.mkdir(exist_ok=True)
         title = f"A Linux guest during postcopy migration: {common.link_name(link)}"
         stem = self.folder / f"{self.bandwidth:g}MiBps-{link[1] * 1000:g}ms"
+        if self.precopy:
+            title += ", after a precopy pass"
+            stem = stem.with_name(stem.name + "-precopy")
         for kind, terminal in TERMINALS.items():
             path = f"{stem}.{kind}"
             text = f"set terminal {terminal}\nset output '{path}'\n{script(title, curves)}"
