@@ -8,14 +8,16 @@
  * prints `load counters GPA`, then obeys lines on its standard input:
  *
  *   r    print `load MILLISECONDS compute N touch N file N pipe N fork N bad N`
+ *   s    forget the longest stall: `load stall reset`
  *   v    stop all tasks, verify all of the memory and the file: `load verified N bad N`;
  *        the tasks go on
  *   q    end
  *
- * The counters are words at that guest-physical address, in the order of enum kind,
- * then bad: a page that the host can read too.
+ * The counters are words at that guest-physical address, in the order of struct report:
+ * a page that the host can read too, without a word to the guest.
  */
 #define _GNU_SOURCE
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -31,8 +33,13 @@ static const char *const names[KINDS] = { "compute", "touch", "file", "pipe", "f
 static long tasks[KINDS] = { 1, 8, 1, 1, 1 };
 static long pages = 4096, filepages = 1024;
 
-static struct {
-    uint64_t count[KINDS], bad;
+#define CPUS 64
+
+static struct report {
+    uint64_t count[KINDS];
+    uint64_t bad;           /* wrong words */
+    uint64_t stall;         /* longest time that a CPU did no work for any task, in ns */
+    uint64_t worked[CPUS];  /* when it last did */
 } *report;
 static volatile uint32_t *pause_asked;  /* [0] the wish, [1] how many obey */
 
@@ -50,6 +57,28 @@ static void bad(int words)
 {
     if (words) {
         __atomic_add_fetch(&report->bad, words, __ATOMIC_RELAXED);
+    }
+}
+
+static uint64_t nanoseconds(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000000ull + now.tv_nsec;
+}
+
+static void note_stall(void)
+{
+    uint64_t now = nanoseconds();
+    uint64_t last = __atomic_exchange_n(&report->worked[sched_getcpu() % CPUS], now,
+                                        __ATOMIC_RELAXED);
+    uint64_t longest = report->stall;
+
+    /* The task may have moved in between: then `last` can be later. */
+    while (last && now > last && now - last > longest &&
+           !__atomic_compare_exchange_n(&report->stall, &longest, now - last, 0,
+                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
     }
 }
 
@@ -72,6 +101,12 @@ static uint64_t next_random(uint64_t *seed)
     *seed ^= *seed >> 7;
     *seed ^= *seed << 17;
     return *seed;
+}
+
+/* Of bits that did not choose the page: else some pages would never be written. */
+static int one_of_four(uint64_t *seed)
+{
+    return next_random(seed) >> 62 == 0;
 }
 
 static int take(size_t page)
@@ -107,7 +142,7 @@ static void touch(uint64_t *seed)
         return;
     }
     bad(check(at, page, rounds[page]));
-    if (next_random(seed) % 4 == 0) {
+    if (one_of_four(seed)) {
         fill(at, page, ++rounds[page]);
     }
     give(page);
@@ -125,7 +160,7 @@ static void file(uint64_t *seed)
         die("read");
     }
     bad(check(data, at, rounds[at]));
-    if (next_random(seed) % 4 == 0) {
+    if (one_of_four(seed)) {
         fill(data, at, ++rounds[at]);
         if (pwrite(fd, data, PAGE, page * PAGE) != PAGE) {
             die("write");
@@ -220,21 +255,14 @@ static void start(enum kind kind, long number)
     for (;;) {
         step[kind](&seed);
         count(kind);
+        note_stall();
         rest();
     }
 }
 
-static uint64_t milliseconds(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000ull + now.tv_nsec / 1000000;
-}
-
 static void tell(void)
 {
-    printf("load %llu", (unsigned long long)milliseconds());
+    printf("load %llu", (unsigned long long)nanoseconds() / 1000000);
     for (int kind = 0; kind < KINDS; kind++) {
         printf(" %s %llu", names[kind], (unsigned long long)report->count[kind]);
     }
@@ -337,6 +365,9 @@ int main(int argc, char **argv)
     while (fgets(line, sizeof(line), stdin)) {
         if (line[0] == 'r') {
             tell();
+        } else if (line[0] == 's') {
+            report->stall = 0;
+            puts("load stall reset");
         } else if (line[0] == 'v') {
             verify(all);
         } else if (line[0] == 'q') {

@@ -57,7 +57,7 @@ class Link:
         if not self.bandwidth:
             return now + self.delay
         self.free_at = max(self.free_at, now - BURST) + size / self.bandwidth
-        return self.free_at + self.delay
+        return max(self.free_at, now) + self.delay
 
 
 class Pipe:

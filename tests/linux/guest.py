@@ -5,6 +5,7 @@ import pathlib
 import re
 import shutil
 import subprocess
+import time
 
 from lib.running import outstanding, until          # noqa: F401  pylint: disable=W0611
 from lib.vm import Hang, Vm
@@ -15,6 +16,7 @@ MEMORY = "256M"
 KERNEL_ARGS = "console=ttyS0 quiet panic=-1 mitigations=off tsc=nowatchdog"
 COUNTS = ("delivered", "parked_user", "parked_kernel", "at_once", "waited", "abandoned",
           "failed", "notified")
+LOAD = ("compute", "touch", "file", "pipe", "fork", "bad", "stall")
 
 
 class CannotBuild(Exception):
@@ -41,13 +43,13 @@ class Image:
         run("make", "-s", "-C", ROOT / "guests/linux", f"O={build}/guests/linux")
         self.program = build / "guests/linux/pages"
         origin = (self.pieces / "origin").read_text(encoding="ascii").split()[0]
-        release = re.fullmatch("linux-image-(.*?)(-unsigned)?", origin)[1]
+        self.release = re.fullmatch("linux-image-(.*?)(-unsigned)?", origin)[1]
         self.pack(pathlib.Path(work) / "linux-root", {
             "init": ROOT / "guests/linux/init",
             "bin/busybox": self.pieces / "busybox",
             "bin/pages": self.program,
             "bin/load": build / "guests/linux/load",
-            "pv_ve.ko": build / "linux" / release / "pv_ve.ko",
+            "pv_ve.ko": build / "linux" / self.release / "pv_ve.ko",
         })
 
     def pack(self, root, files):
@@ -66,6 +68,15 @@ class Image:
     def arguments(self, append=""):
         return ["-kernel", self.kernel, "-initrd", self.initrd,
                 "-append", f"{KERNEL_ARGS} {append}"]
+
+
+class LoadSample:
+    """The load's counters, read without a word to the guest; `time` is the host's."""
+
+    def __init__(self, vm, gpa):
+        words = vm.words(gpa, len(LOAD))
+        self.time = time.time()
+        self.count = dict(zip(LOAD, words))
 
 
 class Linux:
@@ -109,6 +120,10 @@ class Linux:
         self.tell("r")
         words = self.vm.serial.wait(r"^load \d+ (compute .*)$")[1].split()
         return dict(zip(words[::2], map(int, words[1::2])))
+
+    def reset_stall(self):
+        self.tell("s")
+        self.vm.serial.wait("^load stall reset$")
 
     def verify_load(self):
         """(pages, bad words)"""
