@@ -101,7 +101,7 @@ def migrate(pair, watch, args, progress):
     """Samples from the switch on, and when postcopy began and ended."""
     pair.prepare()
     pair.migrate()
-    if args.precopy:
+    if not args.at_once:
         precopy(pair, watch, progress)
     guest.Linux(pair.source).reset_stall()
     start = pair.switch()
@@ -173,7 +173,7 @@ def demo(cfg, args, links, progress):
         print(f"The Linux guest cannot be built, so there is no demo with it: {why}\n")
         return False
     progress.end()
-    when = "after all memory was sent once" if args.precopy else "at once"
+    when = "at once" if args.at_once else "after all memory was sent once"
     print(f"A stock Linux guest ({image.release}) with {args.vcpus} "
           f"vCPU{'s' * (args.vcpus > 1)}, each with tasks\nthat compute (1), touch "
           f"{args.mem} MiB at random ({args.tasks}), read and write a file in tmpfs (1),\n"

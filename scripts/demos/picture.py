@@ -132,7 +132,7 @@ class Pictures:
     def __init__(self, args):
         self.folder = pathlib.Path(args.build) / "demo"
         self.bandwidth = args.bandwidth
-        self.precopy = args.precopy
+        self.at_once = args.at_once
         self.drawn = []
         self.problem = "" if shutil.which("gnuplot") else \
             "gnuplot is not there (package gnuplot-nox)"
@@ -144,9 +144,9 @@ class Pictures:
         self.folder.mkdir(exist_ok=True)
         title = f"A Linux guest during postcopy migration: {common.link_name(link)}"
         stem = self.folder / f"{self.bandwidth:g}MiBps-{link[1] * 1000:g}ms"
-        if self.precopy:
-            title += ", after a precopy pass"
-            stem = stem.with_name(stem.name + "-precopy")
+        if self.at_once:
+            title += ", without a precopy pass"
+            stem = stem.with_name(stem.name + "-at-once")
         for kind, terminal in TERMINALS.items():
             path = f"{stem}.{kind}"
             text = f"set terminal {terminal}\nset output '{path}'\n{script(title, curves)}"
