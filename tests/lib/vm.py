@@ -99,13 +99,13 @@ class Vm:
     NOTIFIES_WITHOUT_REASON = False
 
     def __init__(self, config, name, *, memory="256M", vcpus=1, append="", device="",
-                 args=()):
+                 accel="tcg,thread=multi", args=()):
         from qemu.machine import QEMUMachine        # found by config
         self.name = name
         self.log = os.path.join(config.work, name)
         self.serial = Serial(name, self.log + ".serial")
         arguments = [*config.qemu_args, "-nodefaults", "-nic", "none",
-                     "-cpu", "max", "-accel", "tcg,thread=multi",
+                     "-cpu", "max", "-accel", accel,
                      "-m", memory, "-smp", str(vcpus), *self.serial.arguments()]
         if append is not None:
             arguments += ["-kernel", config.guest, "-append", append]

@@ -30,6 +30,9 @@ from .image import Image
 
 MEMORY = "2G"
 VCPUS = 2
+# Of QEMU 10.0: with a thread for each vCPU it loses interrupts of nested guests, or makes
+# some up (VMRUN and #VMEXIT change interrupt_request without the lock that others take).
+ACCEL = "tcg,thread=single"
 FOREVER = 1e8
 # Long pauses of a busy host are no errors of the kernel's.
 KERNEL_ARGS = ("console=ttyS0 quiet panic=-1 mitigations=off nowatchdog tsc=nowatchdog "
@@ -132,6 +135,7 @@ class Bed:
         self.monitor_path = os.path.join(config.work, "bed.qmp")
         self.monitor = None
         self.vm = Vm(config, "bed", memory=MEMORY, vcpus=VCPUS, append=None, device=None,
+                     accel=ACCEL,
                      args=["-kernel", self.image.kernel, "-initrd", self.image.initrd,
                            "-append", KERNEL_ARGS, "-no-reboot",
                            "-qmp", f"unix:{self.monitor_path},server=on,wait=off",
