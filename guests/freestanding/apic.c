@@ -15,6 +15,11 @@
 #define APIC_TIMER_NOW      0x390
 #define APIC_TIMER_DIVIDE   0x3e0
 
+#define CPUID_X2APIC        (1u << 21)      /* of leaf 1, ECX */
+#define MSR_APIC_BASE       0x1b
+#define APIC_BASE_X2        (3ul << 10)     /* enabled, x2APIC mode */
+#define MSR_X2APIC          0x800           /* and the register's offset / 16 */
+
 #define SVR_ENABLE          (1u << 8)
 #define LVT_MASKED          (1u << 16)
 #define LVT_PERIODIC        (1u << 17)
@@ -38,19 +43,40 @@ extern const uint64_t page_table_root_low;
 
 static uint32_t tick_period;                /* of the APIC timer */
 
+static bool x2apic;
+
+/* Each vCPU; cheaper under KVM, which must emulate an instruction that touches the page. */
+static void use_x2apic(void)
+{
+    uint32_t r[4];
+
+    cpuid(1, r);
+    if (config.x2apic && (r[2] & CPUID_X2APIC)) {
+        wrmsr(MSR_APIC_BASE, rdmsr(MSR_APIC_BASE) | APIC_BASE_X2);
+        x2apic = true;
+    }
+}
+
 static uint32_t apic_read(uint32_t reg)
 {
+    if (x2apic) {
+        return rdmsr(MSR_X2APIC + reg / 16);
+    }
     return *(volatile uint32_t *)(APIC_BASE + reg);
 }
 
 static void apic_write(uint32_t reg, uint32_t value)
 {
+    if (x2apic) {
+        wrmsr(MSR_X2APIC + reg / 16, value);
+        return;
+    }
     *(volatile uint32_t *)(APIC_BASE + reg) = value;
 }
 
 uint32_t apic_id(void)
 {
-    return apic_read(APIC_ID) >> 24;
+    return x2apic ? apic_read(APIC_ID) : apic_read(APIC_ID) >> 24;
 }
 
 void apic_eoi(void)
@@ -91,6 +117,7 @@ void apic_calibrate(void)
 {
     uint64_t pit, tsc, apic;
 
+    use_x2apic();
     apic_write(APIC_TIMER_DIVIDE, DIVIDE_BY_16);
     apic_write(APIC_LVT_TIMER, LVT_MASKED);
     apic_write(APIC_TIMER_INITIAL, 0xffffffff);
@@ -102,6 +129,7 @@ void apic_calibrate(void)
 
 void apic_init_cpu(void)
 {
+    use_x2apic();
     apic_write(APIC_SVR, SVR_ENABLE | VECTOR_SPURIOUS);
     apic_write(APIC_TPR, 0);
     apic_write(APIC_LVT_LINT0, LVT_MASKED);

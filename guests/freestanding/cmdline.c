@@ -15,6 +15,7 @@
  *   cpl0=0            1: #VE at CPL 0 too
  *   if0=0             1: #VE with interrupts off too
  *   map=4k            or 2m: page size of the test region's mapping
+ *   x2apic=off        on: the local APIC by MSRs, if the processor offers that
  */
 
 #include "guest.h"
@@ -43,6 +44,7 @@ static const struct word {
     { "cpl0", &config.cpl0, 0, 1, { "0", "1" } },
     { "if0", &config.if0, 0, 1, { "0", "1" } },
     { "map", &config.map_2m, 0, 1, { "4k", "2m" } },
+    { "x2apic", &config.x2apic, 0, 1, { "off", "on" } },
 };
 
 static bool same(const char *a, const char *b)

@@ -121,6 +121,7 @@ struct config {
     uint64_t cpl0;
     uint64_t if0;
     uint64_t map_2m;
+    uint64_t x2apic;
 };
 
 _Static_assert(sizeof(struct task) == TASK_SIZE, "task: one block");

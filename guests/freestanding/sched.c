@@ -83,6 +83,8 @@ static void note_stall(struct cpu *cpu)
     cpu->last_tick = now;
 }
 
+#define COMMAND_TICKS 16        /* under KVM a look at the port leaves the kernel */
+
 void tick(void)
 {
     struct cpu *cpu = this_cpu();
@@ -90,7 +92,7 @@ void tick(void)
     cpu->count->ticks++;
     note_stall(cpu);
     apic_eoi();
-    if (cpu->number == 0) {
+    if (cpu->number == 0 && cpu->count->ticks % COMMAND_TICKS == 0) {
         poll_commands();
     }
     follow_commands(cpu);

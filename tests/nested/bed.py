@@ -32,7 +32,7 @@ MEMORY = "2G"
 VCPUS = 2
 # Of QEMU 10.0: with a thread for each vCPU it loses interrupts of nested guests, or makes
 # some up (VMRUN and #VMEXIT change interrupt_request without the lock that others take).
-ACCEL = "tcg,thread=single"
+ONE_THREAD, MORE_THREADS = "tcg,thread=single", "tcg,thread=multi"
 FOREVER = 1e8
 # Long pauses of a busy host are no errors of the kernel's.
 KERNEL_ARGS = ("console=ttyS0 quiet panic=-1 mitigations=off nowatchdog tsc=nowatchdog "
@@ -127,7 +127,7 @@ class Job:
 class Bed:
     """`times` holds the seconds from the start of QEMU to each step of the boot."""
 
-    def __init__(self, config, build):
+    def __init__(self, config, build, accel=ONE_THREAD):
         self.config = config
         self.image = Image(build, config.work, config.qemu, config.guest)
         self.image.make()
@@ -135,7 +135,7 @@ class Bed:
         self.monitor_path = os.path.join(config.work, "bed.qmp")
         self.monitor = None
         self.vm = Vm(config, "bed", memory=MEMORY, vcpus=VCPUS, append=None, device=None,
-                     accel=ACCEL,
+                     accel=accel,
                      args=["-kernel", self.image.kernel, "-initrd", self.image.initrd,
                            "-append", KERNEL_ARGS, "-no-reboot",
                            "-qmp", f"unix:{self.monitor_path},server=on,wait=off",
