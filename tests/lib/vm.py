@@ -96,6 +96,7 @@ class Vm:
     device: properties of the pv-ve device ("" for none of them), None for no device.
     """
 
+    LOCAL = True                # a process of this machine
     NOTIFIES_WITHOUT_REASON = False
 
     def __init__(self, config, name, *, memory="256M", vcpus=1, append="", device="",

@@ -102,6 +102,7 @@ class InnerVm(Vm):
     the bed's.
     """
 
+    LOCAL = False
     NOTIFIES_WITHOUT_REASON = True      # to end KVM's halt
 
     def __init__(self, bed, name, *,    # pylint: disable=super-init-not-called
