@@ -33,6 +33,7 @@ typedef struct PvVeSlot {
     bool failed;            /* DONE: will never come */
     bool posted;            /* DONE: the guest was told by the host word */
     bool waited;            /* counted as waited for */
+    bool guessed;               /* the page may be another vCPU's matter */
 } PvVeSlot;
 
 typedef struct PvVeSlots {

@@ -223,12 +223,13 @@ static void inject(CPUState *cpu, bool by_worker)
 }
 
 /* What the vCPU touches, as far as that can be told, rather than what was guessed. */
-static void *true_page(CPUState *cpu, void *guess, bool *asked)
+static void *true_page(CPUState *cpu, void *guess, PvVeFault *fault)
 {
-    void *page = pv_ve_kvm_touched(cpu, asked);
+    void *page = pv_ve_kvm_touched(cpu, &fault->asked);
 
     if (!page) {
-        *asked = true;
+        fault->asked = true;
+        fault->guessed = true;
         return guess;
     }
     if (page != guess) {
@@ -248,7 +249,7 @@ static PvVeKick decide(CPUState *cpu, void *page, bool by_worker)
             return PV_VE_KICK_LATE;
         }
         if (!fault.guest.mode) {
-            page = true_page(cpu, page, &fault.asked);
+            page = true_page(cpu, page, &fault);
         }
     }
     if (!kvm_physical_memory_addr_from_host(kvm_state, page, &fault.gpa)) {

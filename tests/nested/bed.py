@@ -129,6 +129,7 @@ class Bed:
 
     def __init__(self, config, build, accel=ONE_THREAD):
         self.config = config
+        self.accel = accel
         self.image = Image(build, config.work, config.qemu, config.guest)
         self.image.make()
         self.control = Serial("control", os.path.join(config.work, "bed.control"))

@@ -12,7 +12,7 @@ import contextlib
 from lib import config
 from lib.tap import Tap
 
-from .bed import Bed
+from .bed import ONE_THREAD, Bed
 from .image import CannotBuild
 
 TRIES = 6
@@ -88,9 +88,11 @@ class Beds:
         self.make = make
         self.bed = None
 
-    def get(self):
+    def get(self, accel):
+        if self.bed and self.bed.accel != accel:
+            self.close()
         if not self.bed:
-            self.bed = self.make()
+            self.bed = self.make(accel)
             self.bed.__enter__()
         return self.bed
 
@@ -108,8 +110,8 @@ class Beds:
         self.bed = None
 
 
-def try_once(tap, beds, test, more):
-    place = Place(beds.get())
+def try_once(tap, beds, accel, test, more):
+    place = Place(beds.get(accel))
     record = Record()
     try:
         test(record, place, *more)
@@ -121,10 +123,10 @@ def try_once(tap, beds, test, more):
     record.replay(tap)
 
 
-def attempt(tap, beds, test, more):
+def attempt(tap, beds, test, more, accel=ONE_THREAD):
     for left in range(TRIES - 1, -1, -1):
         try:
-            return try_once(tap, beds, test, more)
+            return try_once(tap, beds, accel, test, more)
         except FellOver as why:
             tap.note(f"{why}, {left} tries left")
             beds.check()
@@ -132,7 +134,10 @@ def attempt(tap, beds, test, more):
 
 
 def main(description, cases, add_arguments=lambda parser: None):
-    """`cases` is given the arguments: (name, function, more arguments) of each."""
+    """
+    `cases` is given the arguments: (name, function, more arguments) of each, and how the
+    bed runs its vCPUs, if that matters.
+    """
     parser = config.parse(description)
     parser.add_argument("--only", metavar="TEXT", default="",
                         help="only the tests with this in their names")
@@ -140,17 +145,17 @@ def main(description, cases, add_arguments=lambda parser: None):
     args = parser.parse_args()
     cfg = config.Config(args)
     tap = Tap(args.only)
-    beds = Beds(lambda: Bed(cfg, args.build))
+    beds = Beds(lambda accel: Bed(cfg, args.build, accel))
     try:
-        beds.get()
+        beds.get(ONE_THREAD)
     except CannotBuild as why:
         cfg.done(True)
         reason = "; ".join(str(why).splitlines())
         print(f"1..0 # SKIP the nested bed cannot be built: {reason}")
         return 0
     try:
-        for name, test, more in cases(args):
-            tap.run(name, attempt, tap, beds, test, more)
+        for name, test, more, *accel in cases(args):
+            tap.run(name, attempt, tap, beds, test, more, *accel)
     finally:
         beds.close()
     result = tap.end()
