@@ -33,6 +33,7 @@ typedef struct Block {
     unsigned long *suppressed;  /* withheld, no #VE */
     unsigned long *failed;
     unsigned long *awaited;     /* missing, and a worker of the accelerator waits for it */
+    unsigned long *tried;       /* missing, and a thread of QEMU's own has touched it */
     void **content;             /* of each missing page; NULL where vCPUs are held back */
     size_t nr_missing;
 } Block;
@@ -108,6 +109,7 @@ static bool mark(Block *b, size_t page, Change change)
     put_bit(page, b->failed, change == FAIL);
     if (change == RELEASE) {
         clear_bit(page, b->awaited);
+        clear_bit(page, b->tried);
     }
     count(b, test_bit(page, b->missing));
     /* Before anybody else can find nothing missing and disarm. */
@@ -163,59 +165,62 @@ static void supply(RAMBlock *ram, ram_addr_t offset)
 
 /* ---- Pages that are absent (KVM) ----------------------------------------- */
 
-/* Lock held.  The content is the block's then. */
-static bool stash(Block *b, size_t page, void *content, Error **errp)
+/* Lock held.  Copying may touch pages that nobody has ever written, so this comes first. */
+static bool watch(Block *b, Error **errp)
 {
-    if (!b->nr_missing && !pv_ve_stash_watch(b->ram, errp)) {
-        return false;
-    }
-    b->content[page] = content;
-    return true;
+    return b->nr_missing || pv_ve_stash_watch(b->ram, errp);
 }
 
 /*
- * Put the page aside.  BQL held, machine stopped: nobody writes to it meanwhile.  It is
- * marked before it is absent: others read it, and would find zeros.
+ * Put the page aside.  BQL held, machine stopped: nobody writes to it.  From the mark to
+ * the discard the lock is held, so nobody releases it in between.
  */
-static bool take_away(Block *b, size_t page, Error **errp)
+static bool take_away(Block *b, size_t page, Change change, Error **errp)
 {
     ram_addr_t offset = page * qemu_ram_pagesize(b->ram);
+    bool missing, ok;
     void *content;
 
     WITH_QEMU_LOCK_GUARD(&lock) {
-        if (test_bit(page, b->missing)) {
-            return true;
-        }
-    }
-    /* Without the lock: it may touch a page that nobody has ever written. */
-    content = pv_ve_stash_copy(b->ram, offset);
-    WITH_QEMU_LOCK_GUARD(&lock) {
-        if (!stash(b, page, content, errp)) {
-            g_free(content);
+        missing = test_bit(page, b->missing);
+        if (missing) {
+            mark(b, page, change);
+        } else if (!watch(b, errp)) {
             return false;
         }
-        mark(b, page, WITHHOLD);
     }
-    if (!pv_ve_stash_discard(b->ram, offset, errp)) {
+    if (missing) {
+        return true;
+    }
+    content = pv_ve_stash_copy(b->ram, offset);
+    WITH_QEMU_LOCK_GUARD(&lock) {
+        /* Again: the last page of the block may have been released meanwhile. */
+        ok = watch(b, errp);
+        if (ok) {
+            b->content[page] = content;
+            mark(b, page, change);
+            ok = pv_ve_stash_discard(b->ram, offset, errp);
+        } else {
+            g_free(content);
+        }
+    }
+    if (!ok && test_bit(page, b->missing)) {
         supply(b->ram, offset);
-        return false;
     }
-    return true;
+    return ok;
 }
 
 /*
- * Of a thread of QEMU's own: is this the second time that it waits for the page?  The
- * first message may be old, of a vCPU that has left the guest since.
+ * A thread of QEMU's own waits for the page: not for the first time?  The first message may
+ * be old, of a vCPU that has left the guest since.
  */
-static bool still_waits(void *host, uint32_t tid)
+static bool still_waits(RAMBlock *ram, ram_addr_t offset)
 {
-    static void *last_host;     /* in one thread only */
-    static uint32_t last_tid;
-    bool again = host == last_host && tid == last_tid;
+    Block *b;
 
-    last_host = host;
-    last_tid = tid;
-    return again;
+    QEMU_LOCK_GUARD(&lock);
+    b = find(ram);
+    return test_and_set_bit(offset / qemu_ram_pagesize(ram), b->tried);
 }
 
 /*
@@ -275,7 +280,7 @@ static void touched(RAMBlock *ram, ram_addr_t offset, uint32_t tid)
         on_worker(ram, offset);
         break;
     case PV_VE_BLOCKED_OTHER:
-        if (still_waits(ram->host + offset, tid)) {
+        if (still_waits(ram, offset)) {
             supply(ram, offset);
         } else {
             pv_ve_stash_wake(ram, offset);
@@ -311,6 +316,7 @@ static Block *need_block(RAMBlock *ram)
     b->suppressed = bitmap_new(pages);
     b->failed = bitmap_new(pages);
     b->awaited = bitmap_new(pages);
+    b->tried = bitmap_new(pages);
     b->content = pv_ve_can_hold() ? NULL : g_new0(void *, pages);
     memory_region_ref(ram->mr);
     QEMU_LOCK_GUARD(&lock);
@@ -370,10 +376,13 @@ static bool change_section(const MemoryRegionSection *section, Change change, Er
     Block *b = need_block(ram);
 
     for (size_t i = 0; i < pages; i++) {
-        if (change != RELEASE && b->content && !take_away(b, first + i, errp)) {
+        if (change == RELEASE || !b->content) {
+            change_page(ram, first + i, change);
+        } else if (!take_away(b, first + i, change, errp)) {
             return false;
+        } else if (change == FAIL) {
+            pv_ve_page_failed(ram, (first + i) * page_size);
         }
-        change_page(ram, first + i, change);
     }
     return true;
 }
@@ -406,7 +415,10 @@ static void withdraw_absent(uint64_t start, uint64_t size, Change change, Error 
         return;
     }
     vm_stop(RUN_STATE_PAUSED);
-    change_sections(start, size, change, errp);
+    /* Again: the guest ran on until it was stopped, and may have moved its memory. */
+    if (check_range(start, size, errp)) {
+        change_sections(start, size, change, errp);
+    }
     vm_resume(before);
 }
 

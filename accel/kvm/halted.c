@@ -260,6 +260,12 @@ bool pv_ve_kvm_still_halted(CPUState *cpu)
     return state.mp_state == KVM_MP_STATE_RUNNABLE && read_stat(cpu, EXITS) == s->stat[EXITS];
 }
 
+void pv_ve_kvm_forget(CPUState *cpu)
+{
+    QEMU_LOCK_GUARD(&watch.lock);
+    memset(watch.seen[cpu->cpu_index].stat, 0, sizeof(watch.seen[0].stat));
+}
+
 bool pv_ve_kvm_is_awaited(void *page)
 {
     QEMU_LOCK_GUARD(&watch.lock);

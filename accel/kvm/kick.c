@@ -292,6 +292,13 @@ static bool others_want(CPUState *cpu)
            cpu->stop || cpu->unplug;
 }
 
+/* One from before the last page came: nothing was armed when KVM_RUN was entered. */
+static void forget_signal(Kick *k)
+{
+    QEMU_LOCK_GUARD(&k->lock);
+    k->sent = false;
+}
+
 bool pv_ve_kvm_end(CPUState *cpu, int run_ret)
 {
     Kick *k = kick_of(cpu);
@@ -300,6 +307,9 @@ bool pv_ve_kvm_end(CPUState *cpu, int run_ret)
     PvVeKick result;
 
     if (!k->in_guest) {         /* nobody else writes it */
+        if (run_ret == -EINTR) {
+            forget_signal(k);
+        }
         return false;
     }
     cpu->kvm_run->kvm_valid_regs = 0;
@@ -314,8 +324,14 @@ bool pv_ve_kvm_end(CPUState *cpu, int run_ret)
     if (page && !ours) {
         pv_ve_count_kick(cpu, PV_VE_KICK_LATE);
     }
-    if (!ours || others_want(cpu)) {
-        /* Then the guest touches the page again, and is kicked again. */
+    if (!ours) {
+        return false;
+    }
+    if (others_want(cpu)) {
+        /* Then the guest touches the page again, or is halted still: it is kicked again. */
+        if (page && by_worker) {
+            pv_ve_kvm_forget(cpu);
+        }
         return false;
     }
     if (page) {

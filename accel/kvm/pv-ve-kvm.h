@@ -53,6 +53,8 @@ void pv_ve_kvm_worker_blocked(void *page);
  * while its kick is on the way.
  */
 bool pv_ve_kvm_still_halted(CPUState *cpu);
+/* Nothing was decided about its last kick: if it is halted, it is to be found again. */
+void pv_ve_kvm_forget(CPUState *cpu);
 /* Does a worker wait for this page? */
 bool pv_ve_kvm_is_awaited(void *page);
 /*
