@@ -180,7 +180,7 @@ static double enter(struct link *link, size_t size, double time)
         link->free_at = time - BURST;
     }
     link->free_at += size / link->bandwidth;
-    return link->free_at + link->delay;
+    return (link->free_at > time ? link->free_at : time) + link->delay;
 }
 
 static bool is_free(const struct link *link, double time)
