@@ -258,7 +258,7 @@ PvVeVerdict pv_ve_fault(CPUState *cpu, const PvVeFault *f)
     }
     trace_pv_ve_decline(cpu->cpu_index, f->gpa, pv_ve_decline_name(why));
 
-    if (source->blocks || !ve->accel->resume) {
+    if (source->blocks || !pv_ve_can_hold()) {
         return PV_VE_BLOCK;
     }
     if (f->guest.restartable) {

@@ -165,49 +165,67 @@ static void supply(RAMBlock *ram, ram_addr_t offset)
 
 /* ---- Pages that are absent (KVM) ----------------------------------------- */
 
-/* Lock held.  Copying may touch pages that nobody has ever written, so this comes first. */
+/* Lock held. */
 static bool watch(Block *b, Error **errp)
 {
     return b->nr_missing || pv_ve_stash_watch(b->ram, errp);
 }
 
+/* True if the page was missing already: then it only changes in which way. */
+static bool change_missing(Block *b, size_t page, Change change)
+{
+    bool missing;
+
+    QEMU_LOCK_GUARD(&lock);
+    missing = test_bit(page, b->missing);
+    if (missing) {
+        mark(b, page, change);
+    }
+    return missing;
+}
+
 /*
- * Put the page aside.  BQL held, machine stopped: nobody writes to it.  From the mark to
- * the discard the lock is held, so nobody releases it in between.
+ * From the mark to the discard the lock is held: who released the page in between would
+ * lose its content.  The content is the block's then.
  */
-static bool take_away(Block *b, size_t page, Change change, Error **errp)
+static bool put_aside(Block *b, size_t page, Change change, void *content, Error **errp)
 {
     ram_addr_t offset = page * qemu_ram_pagesize(b->ram);
-    bool missing, ok;
-    void *content;
 
     WITH_QEMU_LOCK_GUARD(&lock) {
-        missing = test_bit(page, b->missing);
-        if (missing) {
-            mark(b, page, change);
-        } else if (!watch(b, errp)) {
+        /* The last page of the block may have been released since it was watched. */
+        if (!watch(b, errp)) {
+            g_free(content);
+            return false;
+        }
+        b->content[page] = content;
+        mark(b, page, change);
+        if (pv_ve_stash_discard(b->ram, offset, errp)) {
+            return true;
+        }
+    }
+    supply(b->ram, offset);
+    return false;
+}
+
+/* BQL held, machine stopped: nobody writes to the page. */
+static bool take_away(Block *b, size_t page, Change change, Error **errp)
+{
+    if (change_missing(b, page, change)) {
+        return true;
+    }
+    /*
+     * Before the copy: it fails during an incoming postcopy, where the copy would wait for
+     * a page and hold the BQL.
+     */
+    WITH_QEMU_LOCK_GUARD(&lock) {
+        if (!watch(b, errp)) {
             return false;
         }
     }
-    if (missing) {
-        return true;
-    }
-    content = pv_ve_stash_copy(b->ram, offset);
-    WITH_QEMU_LOCK_GUARD(&lock) {
-        /* Again: the last page of the block may have been released meanwhile. */
-        ok = watch(b, errp);
-        if (ok) {
-            b->content[page] = content;
-            mark(b, page, change);
-            ok = pv_ve_stash_discard(b->ram, offset, errp);
-        } else {
-            g_free(content);
-        }
-    }
-    if (!ok && test_bit(page, b->missing)) {
-        supply(b->ram, offset);
-    }
-    return ok;
+    /* Without the lock: it may touch a page that nobody has ever written. */
+    return put_aside(b, page, change,
+                     pv_ve_stash_copy(b->ram, page * qemu_ram_pagesize(b->ram)), errp);
 }
 
 /*
@@ -239,7 +257,10 @@ static void on_worker(RAMBlock *ram, ram_addr_t offset)
         b = find(ram);
         put_bit(page, b->awaited, test_bit(page, b->missing));
     }
-    /* After it was noted: a reset that does not find it has stopped all of them. */
+    /*
+     * After it was noted: a reset that does not find it has stopped all of them.  Pairs
+     * with the lock of QEMU that vCPUs hold as they stop and on_reset() holds after them.
+     */
     smp_mb();
     CPU_FOREACH(cpu) {
         stopped = stopped && qatomic_read(&cpu->stopped);

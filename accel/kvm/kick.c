@@ -292,13 +292,6 @@ static bool others_want(CPUState *cpu)
            cpu->stop || cpu->unplug;
 }
 
-/* One from before the last page came: nothing was armed when KVM_RUN was entered. */
-static void forget_signal(Kick *k)
-{
-    QEMU_LOCK_GUARD(&k->lock);
-    k->sent = false;
-}
-
 bool pv_ve_kvm_end(CPUState *cpu, int run_ret)
 {
     Kick *k = kick_of(cpu);
@@ -306,9 +299,10 @@ bool pv_ve_kvm_end(CPUState *cpu, int run_ret)
     bool by_worker, ours;
     PvVeKick result;
 
-    if (!k->in_guest) {         /* nobody else writes it */
+    if (!k->in_guest) {         /* nobody else writes it, or sends a kick meanwhile */
         if (run_ret == -EINTR) {
-            forget_signal(k);
+            /* Maybe ours, from before the last page came: nothing has been armed since. */
+            k->sent = false;
         }
         return false;
     }

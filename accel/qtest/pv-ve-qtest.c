@@ -120,8 +120,10 @@ static bool parse_kind(const char *word, uint32_t *qualification)
     return *qualification != 0;
 }
 
-static bool parse_states(PvVeGuestState *guest, char **words)
+static bool parse_states(PvVeFault *f, char **words)
 {
+    PvVeGuestState *guest = &f->guest;
+
     for (; *words; words++) {
         if (g_str_equal(*words, "nmi")) {
             guest->nmi = true;
@@ -131,6 +133,8 @@ static bool parse_states(PvVeGuestState *guest, char **words)
             guest->mode = true;
         } else if (g_str_equal(*words, "fixed")) {
             guest->restartable = false;
+        } else if (g_str_equal(*words, "guessed")) {
+            f->guessed = true;
         } else {
             return false;
         }
@@ -159,7 +163,7 @@ static bool parse_access(PvVeFault *f, char **words)
             return false;
         }
     }
-    return parse_states(&f->guest, words + 5);
+    return parse_states(f, words + 5);
 }
 
 static void do_access(CharBackend *chr, CPUState *cpu, char **words)
@@ -168,7 +172,7 @@ static void do_access(CharBackend *chr, CPUState *cpu, char **words)
     const char *answer = "present";
 
     if (!parse_access(&f, words)) {
-        qtest_sendf(chr, "FAIL GPA read|write|fetch CPL IF [GLA|- [nmi|event|mode|fixed]...]\n");
+        qtest_sendf(chr, "FAIL GPA read|write|fetch CPL IF [GLA|- [nmi|event|mode|fixed|guessed]...]\n");
         return;
     }
     RCU_READ_LOCK_GUARD();

@@ -30,8 +30,9 @@ from .image import Image
 
 MEMORY = "2G"
 VCPUS = 2
-# Of QEMU 10.0: with a thread for each vCPU it loses interrupts of nested guests, or makes
-# some up (VMRUN and #VMEXIT change interrupt_request without the lock that others take).
+# With a thread for each vCPU of the bed, guests without #VE are reset in QEMU 10.0, too, and
+# now and then the bed itself dies.  The cause may be that VMRUN and #VMEXIT change
+# interrupt_request without the lock that others take for that.
 ONE_THREAD, MORE_THREADS = "tcg,thread=single", "tcg,thread=multi"
 FOREVER = 1e8
 # Long pauses of a busy host are no errors of the kernel's.
