@@ -30,8 +30,8 @@ from .image import Image
 
 MEMORY = "2G"
 VCPUS = 2
-# With a thread for each vCPU of the bed, guests without #VE are reset in QEMU 10.0, too, and
-# now and then the bed itself dies.  The cause may be that VMRUN and #VMEXIT change
+# With a thread for each vCPU of the bed, guests hang or are reset now and then, without #VE,
+# too, and the bed itself has died.  The cause may be that VMRUN and #VMEXIT change
 # interrupt_request without the lock that others take for that.
 ONE_THREAD, MORE_THREADS = "tcg,thread=single", "tcg,thread=multi"
 FOREVER = 1e8
