@@ -302,17 +302,19 @@ static double prepare(struct pollfd *fds, double time)
     return next;
 }
 
-static void carry(int i, const struct pollfd *fds)
+/* True if it has taken its turn to read. */
+static bool carry(int i, const struct pollfd *fds)
 {
     struct connection *c = &connections[i / 2];
     struct pipe *pipe = &c->pipe[i % 2];
     double time = now();
-    bool alive = true;
+    bool alive = true, reads;
 
     if (!c->used || held) {
-        return;
+        return false;
     }
-    if (fds[0].revents && is_free(pipe->link, time)) {
+    reads = fds[0].revents && is_free(pipe->link, time);
+    if (reads) {
         alive = read_pipe(pipe, time);
     }
     if (alive && (!pipe->blocked || fds[1].revents)) {
@@ -321,10 +323,12 @@ static void carry(int i, const struct pollfd *fds)
     if (!alive || (c->pipe[0].shut && c->pipe[1].shut)) {
         drop(c);
     }
+    return reads;
 }
 
-static void step(int turn)
+static void step(void)
 {
+    static int turn;
     static struct pollfd fds[2 + 4 * MAX_CONNECTIONS];
     static char line[256];
     double time = now();
@@ -349,11 +353,13 @@ static void step(int turn)
     if (fds[1].revents) {
         accept_one();
     }
-    /* Pipes take turns, so that none of them gets all of the link. */
-    for (int n = 0; n < 2 * MAX_CONNECTIONS; n++) {
-        int i = (n + turn) % (2 * MAX_CONNECTIONS);
+    /* Whoever read last comes last: the link is shared evenly by those who want it. */
+    for (int n = 0, first = turn; n < 2 * MAX_CONNECTIONS; n++) {
+        int i = (n + first) % (2 * MAX_CONNECTIONS);
 
-        carry(i, fds + 2 + 2 * i);
+        if (carry(i, fds + 2 + 2 * i)) {
+            turn = i + 1;
+        }
     }
 }
 
@@ -370,7 +376,7 @@ int main(int argc, char **argv)
     there.delay = back.delay = strtod(argv[4], NULL) / 2;
     start_listening();
     puts("ready");
-    for (int turn = 0;; turn = (turn + 1) % (2 * MAX_CONNECTIONS)) {
-        step(turn);
+    for (;;) {
+        step();
     }
 }
