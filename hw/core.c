@@ -298,6 +298,14 @@ void *pv_ve_host_at(hwaddr gpa)
     return block ? block->host + offset : NULL;
 }
 
+bool pv_ve_is_enabled(CPUState *cpu)
+{
+    PvVe *ve = pv_ve_device;
+
+    QEMU_LOCK_GUARD(&ve->lock);
+    return pv_ve_enabled(pv_ve_vcpu(ve, cpu));
+}
+
 bool pv_ve_may_reflect(CPUState *cpu)
 {
     PvVe *ve = pv_ve_device;

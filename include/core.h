@@ -138,6 +138,9 @@ void *pv_ve_page_start(void *host);
 /* RAM of any kind at @gpa, NULL if there is none.  RCU critical section. */
 void *pv_ve_host_at(hwaddr gpa);
 
+/* Has the guest enabled delivery on @cpu?  Any thread, no BQL. */
+bool pv_ve_is_enabled(CPUState *cpu);
+
 /*
  * Could a #VE for a missing page be delivered to @cpu, as far as can be told while it
  * sleeps?  If not it is counted as declined: its thread need not be disturbed.  Any

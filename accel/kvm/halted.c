@@ -10,8 +10,8 @@
  * - who touches a page that a worker waits for already is halted without any message.
  *
  * So what is kept is the set of pages that workers wait for, and which vCPUs are halted
- * is found out by looking: at once when a worker's message comes, and every now and then
- * as long as workers wait.  A vCPU that is halted gets #VE for the page that its registers
+ * is found out by looking: when a worker's message comes, and every now and then as long
+ * as workers wait.  A vCPU that is halted gets #VE for the page that its registers
  * lead to (touched.c), else for one of the pages.  If that was not its own it is harmless:
  * its task, which cannot go on anyway, sleeps until the one has come and then touches
  * the other.
@@ -29,8 +29,10 @@
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qemu/event_notifier.h"
 #include "qemu/lockable.h"
 #include "qemu/rcu.h"
+#include "qemu/timer.h"
 #include "hw/boards.h"
 #include "hw/core/cpu.h"
 #include "system/kvm.h"
@@ -38,7 +40,12 @@
 #include "pv-ve/accel/kvm/pv-ve-kvm.h"
 #include "trace.h"
 
-#define LOOK_EVERY_US   500     /* short against a guest's timer tick */
+/*
+ * A vCPU is halted some microseconds after its worker's message.  Then it is looked less
+ * and less often, for those that no message tells of.
+ */
+#define LOOK_FIRST_NS   (20 * SCALE_US)
+#define LOOK_EVERY_NS   (1 * SCALE_MS)      /* short against a guest's timer tick */
 #define MAX_PAGES       128     /* KVM has at most 64 workers for a vCPU */
 
 enum { BLOCKING, PF_TAKEN, EXITS, NR_STATS };
@@ -59,7 +66,7 @@ typedef struct Seen {
 
 static struct {
     QemuMutex lock;             /* a leaf but for the locks of pages and kicks */
-    QemuCond wake;
+    EventNotifier news;         /* a worker waits for a page, the first or nobody's yet */
     QemuThread thread;
     Seen *seen;                 /* by cpu_index */
     uint64_t turn;
@@ -125,7 +132,8 @@ static bool is_halted(CPUState *cpu, uint64_t *now)
 {
     Seen *s = &watch.seen[cpu->cpu_index];
 
-    if (!pv_ve_kvm_in_guest(cpu)) {
+    /* Most looks find it awake: one system call. */
+    if (!read_stat(cpu, BLOCKING) || !pv_ve_kvm_in_guest(cpu)) {
         return false;
     }
     /* Before looking whether it sleeps: so it has slept since. */
@@ -138,12 +146,19 @@ static bool is_halted(CPUState *cpu, uint64_t *now)
     return now[PF_TAKEN] != s->stat[PF_TAKEN];
 }
 
+static void mark_seen(CPUState *cpu, const uint64_t *now)
+{
+    Seen *s = &watch.seen[cpu->cpu_index];
+
+    memcpy(s->stat, now, sizeof(s->stat));
+    s->turn = ++watch.turn;
+}
+
 /* Messages and halts come in the same order: whose turn is the longest ago. */
 static CPUState *find_halted(void)
 {
     CPUState *cpu, *best = NULL;
     uint64_t now[NR_STATS], best_now[NR_STATS];
-    Seen *s;
 
     CPU_FOREACH(cpu) {
         if (is_halted(cpu, now) &&
@@ -153,11 +168,36 @@ static CPUState *find_halted(void)
         }
     }
     if (best) {
-        s = &watch.seen[best->cpu_index];
-        memcpy(s->stat, best_now, sizeof(best_now));
-        s->turn = ++watch.turn;
+        mark_seen(best, best_now);
     }
     return best;
+}
+
+/*
+ * A worker's message has come and nobody sleeps: then who touched that page is on the way
+ * there, or has been interrupted already.  Only if it can be but one.
+ */
+static CPUState *find_about_to_halt(void)
+{
+    CPUState *cpu, *found = NULL;
+    uint64_t now[NR_STATS] = { 0 };
+
+    CPU_FOREACH(cpu) {
+        const Seen *s = &watch.seen[cpu->cpu_index];
+
+        if (pv_ve_kvm_in_guest(cpu) && read_stat(cpu, PF_TAKEN) != s->stat[PF_TAKEN]) {
+            if (found) {
+                return NULL;
+            }
+            found = cpu;
+        }
+    }
+    if (found) {
+        now[EXITS] = read_stat(found, EXITS);
+        now[PF_TAKEN] = read_stat(found, PF_TAKEN);
+        mark_seen(found, now);
+    }
+    return found;
 }
 
 static void drop_page(unsigned index)
@@ -207,43 +247,77 @@ static void *take_page(void)
 
 /* ---- Looking --------------------------------------------------------------- */
 
-static void look(void)
+static void kick(CPUState *cpu)
+{
+    void *page;
+
+    drop_arrived();
+    if (watch.nr_pages && pv_ve_may_reflect(cpu)) {
+        page = take_page();
+        trace_pv_ve_kvm_halted(cpu->cpu_index, page);
+        pv_ve_kvm_kick(cpu, page, true);
+    }
+}
+
+/* True if there was one that is halted. */
+static bool look(void)
+{
+    CPUState *cpu;
+    bool found = false;
+
+    while (watch.nr_pages && (cpu = find_halted())) {
+        found = true;
+        kick(cpu);
+    }
+    return found;
+}
+
+static bool is_anybody_enabled(void)
 {
     CPUState *cpu;
 
-    while (watch.nr_pages && (cpu = find_halted())) {
-        drop_arrived();
-        if (watch.nr_pages && pv_ve_may_reflect(cpu)) {
-            void *page = take_page();
-
-            trace_pv_ve_kvm_halted(cpu->cpu_index, page);
-            pv_ve_kvm_kick(cpu, page, true);
+    CPU_FOREACH(cpu) {
+        if (pv_ve_is_enabled(cpu)) {
+            return true;
         }
     }
+    return false;
 }
 
 void pv_ve_kvm_worker_blocked(void *page)
 {
+    CPUState *cpu;
+    bool found;
+
     QEMU_LOCK_GUARD(&watch.lock);
     add_page(page, false);
-    look();
-    qemu_cond_signal(&watch.wake);
+    found = look();
+    if (!found && (cpu = find_about_to_halt())) {
+        found = true;
+        kick(cpu);
+    }
+    if ((!found || watch.nr_pages == 1) && is_anybody_enabled()) {
+        event_notifier_set(&watch.news);
+    }
 }
 
 static void *watch_thread(void *unused)
 {
+    GPollFD news = { .fd = event_notifier_get_fd(&watch.news), .events = G_IO_IN };
+    int64_t pause = -1;         /* until there are news */
+
     rcu_register_thread();
-    qemu_mutex_lock(&watch.lock);
     for (;;) {
-        while (!watch.nr_pages) {
-            qemu_cond_wait(&watch.wake, &watch.lock);
+        qemu_poll_ns(&news, 1, pause);
+        if (event_notifier_test_and_clear(&watch.news)) {
+            pause = LOOK_FIRST_NS;          /* who brought them has just looked */
+            continue;
         }
-        qemu_mutex_unlock(&watch.lock);
-        g_usleep(LOOK_EVERY_US);
-        qemu_mutex_lock(&watch.lock);
+        QEMU_LOCK_GUARD(&watch.lock);
         RCU_READ_LOCK_GUARD();
         look();
         drop_arrived();
+        pause = watch.nr_pages ? CLAMP(2 * pause, LOOK_FIRST_NS, LOOK_EVERY_NS) : -1;
     }
     return NULL;
 }
@@ -296,7 +370,7 @@ void pv_ve_kvm_guessed(void *guess, void *page)
 void pv_ve_kvm_start_watch(void)
 {
     qemu_mutex_init(&watch.lock);
-    qemu_cond_init(&watch.wake);
+    event_notifier_init(&watch.news, false);
     watch.seen = g_new0(Seen, MACHINE(qdev_get_machine())->smp.max_cpus);
     qemu_thread_create(&watch.thread, "pv-ve/halted", watch_thread, NULL,
                        QEMU_THREAD_DETACHED);
