@@ -28,8 +28,6 @@
 #define ICR_STARTUP         0x4600u
 #define ICR_ALL_BUT_SELF    (3u << 18)
 
-#define TICK_HZ             1000
-
 #define PIT_HZ              1193182ul
 #define PIT_CHANNEL2        0x42
 #define PIT_COMMAND         0x43
@@ -124,7 +122,7 @@ void apic_calibrate(void)
     while (!measure(&pit, &tsc, &apic)) {
     }
     report->tsc_hz = tsc * PIT_HZ / pit;
-    tick_period = apic * PIT_HZ / pit / TICK_HZ;
+    tick_period = apic * PIT_HZ / pit / config.hz;
 }
 
 void apic_init_cpu(void)

@@ -16,13 +16,14 @@
  *   if0=0             1: #VE with interrupts off too
  *   map=4k            or 2m: page size of the test region's mapping
  *   x2apic=off        on: the local APIC by MSRs, if the processor offers that
+ *   hz=1000           ticks of the timer, each second
  */
 
 #include "guest.h"
 
 struct config config = {
     .mem = 64, .compute = 1, .touch = 8, .ktouch = 0, .parks = MAX_TASKS,
-    .policy = POLICY_PARK, .ve = 1,
+    .policy = POLICY_PARK, .ve = 1, .hz = 1000,
 };
 
 /* A word takes a number up to max, or one of the names, which stand for 0, 1, 2. */
@@ -45,6 +46,7 @@ static const struct word {
     { "if0", &config.if0, 0, 1, { "0", "1" } },
     { "map", &config.map_2m, 0, 1, { "4k", "2m" } },
     { "x2apic", &config.x2apic, 0, 1, { "off", "on" } },
+    { "hz", &config.hz, 100, 1000, { NULL } },
 };
 
 static bool same(const char *a, const char *b)

@@ -122,6 +122,7 @@ struct config {
     uint64_t if0;
     uint64_t map_2m;
     uint64_t x2apic;
+    uint64_t hz;
 };
 
 _Static_assert(sizeof(struct task) == TASK_SIZE, "task: one block");
