@@ -284,20 +284,28 @@ static double prepare(struct pollfd *fds, double time)
     for (int i = 0; i < 2 * MAX_CONNECTIONS; i++, fds += 2) {
         struct connection *c = &connections[i / 2];
         struct pipe *pipe = &c->pipe[i % 2];
-        bool carries = c->used && !held;
-        bool reads = carries && wants_read(pipe);
+        bool reads;
 
+        fds[0].fd = fds[1].fd = -1;
+        if (!c->used || held) {
+            continue;
+        }
+        reads = wants_read(pipe);
         if (reads && !is_free(pipe->link, time)) {
             earlier(&next, pipe->link->free_at);
             reads = false;
         }
-        if (carries && !pipe->blocked && !STAILQ_EMPTY(&pipe->queue)) {
+        if (!pipe->blocked && !STAILQ_EMPTY(&pipe->queue)) {
             earlier(&next, STAILQ_FIRST(&pipe->queue)->due);
         }
-        fds[0].fd = reads ? pipe->from : -1;
-        fds[0].events = POLLIN;
-        fds[1].fd = carries && pipe->blocked ? pipe->to : -1;
-        fds[1].events = POLLOUT;
+        if (reads) {
+            fds[0].fd = pipe->from;
+            fds[0].events = POLLIN;
+        }
+        if (pipe->blocked) {
+            fds[1].fd = pipe->to;
+            fds[1].events = POLLOUT;
+        }
     }
     return next;
 }
@@ -307,12 +315,13 @@ static bool carry(int i, const struct pollfd *fds)
 {
     struct connection *c = &connections[i / 2];
     struct pipe *pipe = &c->pipe[i % 2];
-    double time = now();
     bool alive = true, reads;
+    double time;
 
     if (!c->used || held) {
         return false;
     }
+    time = now();
     reads = fds[0].revents && is_free(pipe->link, time);
     if (reads) {
         alive = read_pipe(pipe, time);
