@@ -39,7 +39,7 @@ class Config:
     """Arguments turned into paths, and a work folder that goes when all went well."""
 
     def __init__(self, args):
-        build = pathlib.Path(args.build)
+        build = pathlib.Path(args.build).resolve()
         self.qemu = find("QEMU", [args.qemu] if args.qemu else
                          [build / "qemu-system-x86_64"])
         self.guest = find("the test guest", [args.guest] if args.guest else

@@ -13,6 +13,7 @@ A program can have ports of its own, byte streams between it and a socket out he
 each is plugged for one program and pulled when that has ended.
 """
 
+import collections
 import contextlib
 import itertools
 import json
@@ -33,7 +34,12 @@ VCPUS = 2
 # With a thread for each vCPU of the bed, guests hang or are reset now and then, without #VE,
 # too, and the bed itself has died.  The cause may be that VMRUN and #VMEXIT change
 # interrupt_request without the lock that others take for that.
-ONE_THREAD, MORE_THREADS = "tcg,thread=single", "tcg,thread=multi"
+How = collections.namedtuple("How", "accel vcpus args", defaults=[()])
+ONE_THREAD = How("tcg,thread=single", VCPUS)
+MORE_THREADS = How("tcg,thread=multi", VCPUS)
+# A clock that goes on by 1 ns with each instruction: for figures that hold on any host.
+# TCG counts each byte of a REP MOVSB, so the kernel is to copy in other ways.
+COUNTED = How("tcg,thread=single", 1, ["-icount", "shift=0", "-cpu", "max,-erms,-fsrm"])
 FOREVER = 1e8
 # Long pauses of a busy host are no errors of the kernel's.
 KERNEL_ARGS = ("console=ttyS0 quiet panic=-1 mitigations=off nowatchdog tsc=nowatchdog "
@@ -128,17 +134,17 @@ class Job:
 class Bed:
     """`times` holds the seconds from the start of QEMU to each step of the boot."""
 
-    def __init__(self, config, build, accel=ONE_THREAD):
+    def __init__(self, config, build, how=ONE_THREAD):
         self.config = config
-        self.accel = accel
+        self.how = how
         self.image = Image(build, config.work, config.qemu, config.guest)
         self.image.make()
         self.control = Serial("control", os.path.join(config.work, "bed.control"))
         self.monitor_path = os.path.join(config.work, "bed.qmp")
         self.monitor = None
-        self.vm = Vm(config, "bed", memory=MEMORY, vcpus=VCPUS, append=None, device=None,
-                     accel=accel,
-                     args=["-kernel", self.image.kernel, "-initrd", self.image.initrd,
+        self.vm = Vm(config, "bed", memory=MEMORY, vcpus=how.vcpus, append=None, device=None,
+                     accel=how.accel,
+                     args=[*how.args, "-kernel", self.image.kernel, "-initrd", self.image.initrd,
                            "-append", KERNEL_ARGS, "-no-reboot",
                            "-qmp", f"unix:{self.monitor_path},server=on,wait=off",
                            "-device", "virtio-serial", "-chardev",
@@ -225,15 +231,19 @@ class Bed:
             raise RuntimeError(f"bed: {script}: status {job.returncode}: {job.output}")
         return "\n".join(job.output)
 
+    def time(self):
+        """In seconds, by the clock in the bed"""
+        text = self.run("adjtimex | grep tv_")
+        seconds, microseconds = map(int, re.findall(r": +(\d+)", text))
+        return seconds + microseconds / 1e6
+
     def clock(self):
         """Seconds that the clock in the bed is ahead of ours."""
         best = None
         for _ in range(5):
             before = time.time()
-            text = self.run("adjtimex | grep tv_")
+            there = self.time()
             after = time.time()
-            seconds, microseconds = map(int, re.findall(r": +(\d+)", text))
-            there = seconds + microseconds / 1e6
             best = min(best or (9e9, 0), (after - before, there - (before + after) / 2))
         return best[1]
 

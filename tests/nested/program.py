@@ -53,6 +53,7 @@ class Place:
         self.bed = bed
         self.config = bed.config
         self.run = bed.run
+        self.time = bed.time
         self.vms = []
         self.booted = []        # those that no migration comes to
 
@@ -88,11 +89,11 @@ class Beds:
         self.make = make
         self.bed = None
 
-    def get(self, accel):
-        if self.bed and self.bed.accel != accel:
+    def get(self, how):
+        if self.bed and self.bed.how != how:
             self.close()
         if not self.bed:
-            self.bed = self.make(accel)
+            self.bed = self.make(how)
             self.bed.__enter__()
         return self.bed
 
@@ -110,8 +111,8 @@ class Beds:
         self.bed = None
 
 
-def try_once(tap, beds, accel, test, more):
-    place = Place(beds.get(accel))
+def try_once(tap, beds, how, test, more):
+    place = Place(beds.get(how))
     record = Record()
     try:
         test(record, place, *more)
@@ -123,10 +124,10 @@ def try_once(tap, beds, accel, test, more):
     record.replay(tap)
 
 
-def attempt(tap, beds, test, more, accel=ONE_THREAD):
+def attempt(tap, beds, test, more, how=ONE_THREAD):
     for left in range(TRIES - 1, -1, -1):
         try:
-            return try_once(tap, beds, accel, test, more)
+            return try_once(tap, beds, how, test, more)
         except FellOver as why:
             tap.note(f"{why}, {left} tries left")
             beds.check()
@@ -145,7 +146,7 @@ def main(description, cases, add_arguments=lambda parser: None):
     args = parser.parse_args()
     cfg = config.Config(args)
     tap = Tap(args.only)
-    beds = Beds(lambda accel: Bed(cfg, args.build, accel))
+    beds = Beds(lambda how: Bed(cfg, args.build, how))
     try:
         beds.get(ONE_THREAD)
     except CannotBuild as why:
@@ -154,8 +155,8 @@ def main(description, cases, add_arguments=lambda parser: None):
         print(f"1..0 # SKIP the nested bed cannot be built: {reason}")
         return 0
     try:
-        for name, test, more, *accel in cases(args):
-            tap.run(name, attempt, tap, beds, test, more, *accel)
+        for name, test, more, *how in cases(args):
+            tap.run(name, attempt, tap, beds, test, more, *how)
     finally:
         beds.close()
     result = tap.end()
