@@ -125,6 +125,11 @@ static uint64_t read_stat(CPUState *cpu, unsigned s)
     return read_all(cpu->kvm_vcpu_stats_fd, &value, sizeof(value), stat_at[s]) ? value : 0;
 }
 
+uint64_t pv_ve_kvm_exits(CPUState *cpu)
+{
+    return read_stat(cpu, EXITS);
+}
+
 /* ---- Which vCPU, which page?  Lock held. ---------------------------------- */
 
 /* If so then all that was seen is in @now. */
@@ -247,7 +252,7 @@ static void *take_page(void)
 
 /* ---- Looking --------------------------------------------------------------- */
 
-static void kick(CPUState *cpu)
+static void kick(CPUState *cpu, PvVeKvmSleep sleep)
 {
     void *page;
 
@@ -255,7 +260,7 @@ static void kick(CPUState *cpu)
     if (watch.nr_pages && pv_ve_may_reflect(cpu)) {
         page = take_page();
         trace_pv_ve_kvm_halted(cpu->cpu_index, page);
-        pv_ve_kvm_kick(cpu, page, true);
+        pv_ve_kvm_kick(cpu, page, sleep);
     }
 }
 
@@ -267,7 +272,7 @@ static bool look(void)
 
     while (watch.nr_pages && (cpu = find_halted())) {
         found = true;
-        kick(cpu);
+        kick(cpu, PV_VE_IS_HALTED);
     }
     return found;
 }
@@ -294,7 +299,7 @@ void pv_ve_kvm_worker_blocked(void *page)
     found = look();
     if (!found && (cpu = find_about_to_halt())) {
         found = true;
-        kick(cpu);
+        kick(cpu, PV_VE_HALTS_SOON);
     }
     if ((!found || watch.nr_pages == 1) && is_anybody_enabled()) {
         event_notifier_set(&watch.news);

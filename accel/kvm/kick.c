@@ -10,8 +10,8 @@
  * KVM_RUN.
  *
  * A kick is dear, and one that is declined is pure cost: the vCPU faults on the page
- * again.  So it is never kicked twice in a row for the same page, and one whose kicks
- * keep being declined is spared for a while.
+ * again.  So it is never kicked twice for the same access, and one whose kicks keep being
+ * declined is spared for a while.
  */
 #include "qemu/osdep.h"
 #include <sys/syscall.h>
@@ -29,6 +29,11 @@
 
 /* So many faults of a vCPU at most are passed over after a kick that was declined. */
 #define MAX_SPARED 16
+/*
+ * Exits from the guest after which it is still at the access that was declined: one is the
+ * fault itself, one may be the host's.  An interrupt that lets it go on takes more.
+ */
+#define SAME_ACCESS 2
 
 #define SYNC (KVM_SYNC_X86_REGS | KVM_SYNC_X86_SREGS | KVM_SYNC_X86_EVENTS)
 
@@ -38,8 +43,9 @@ typedef struct Kick {
     bool in_guest;              /* inside KVM_RUN, with registers to be left in kvm_run */
     bool sent;                  /* a signal of ours has not yet ended a KVM_RUN */
     void *due;                  /* host page to be decided about, for this KVM_RUN */
-    bool by_worker;             /* for that page KVM has halted the vCPU */
-    void *declined;             /* that of the last kick, if it was declined */
+    PvVeKvmSleep sleep;
+    void *declined;             /* that of the last kick, if it was declined ... */
+    uint64_t exits;             /* ... and what had been counted then */
     unsigned penalty;           /* how many faults the next decline costs */
     unsigned spare;             /* how many of them are left */
 } Kick;
@@ -79,9 +85,9 @@ bool pv_ve_kvm_in_guest(CPUState *cpu)
 /* ---- In the threads that see vCPUs sleep --------------------------------- */
 
 /* Lock held: has experience shown that it would be in vain? */
-static bool is_spared(Kick *k, void *page)
+static bool is_spared(CPUState *cpu, Kick *k, void *page)
 {
-    if (k->declined == page) {
+    if (k->declined == page && pv_ve_kvm_exits(cpu) - k->exits <= SAME_ACCESS) {
         return true;
     }
     if (k->spare) {
@@ -92,7 +98,7 @@ static bool is_spared(Kick *k, void *page)
 }
 
 /* KVM leaves the registers in kvm_run by itself, so the signal is all it takes. */
-void pv_ve_kvm_kick(CPUState *cpu, void *page, bool by_worker)
+void pv_ve_kvm_kick(CPUState *cpu, void *page, PvVeKvmSleep sleep)
 {
     Kick *k = kick_of(cpu);
     bool spared;
@@ -101,10 +107,10 @@ void pv_ve_kvm_kick(CPUState *cpu, void *page, bool by_worker)
         if (!k->in_guest || k->sent) {
             return;
         }
-        spared = is_spared(k, page);
+        spared = is_spared(cpu, k, page);
         if (!spared) {
             k->due = page;
-            k->by_worker = by_worker;
+            k->sleep = sleep;
             k->sent = true;
             pthread_kill(cpu->thread->thread, SIG_IPI);
         }
@@ -153,7 +159,7 @@ PvVeBlocked pv_ve_kvm_blocked(RAMBlock *block, ram_addr_t offset, uint32_t tid)
         return PV_VE_BLOCKED_OTHER;
     }
     if (pv_ve_may_reflect(cpu)) {
-        pv_ve_kvm_kick(cpu, page, false);
+        pv_ve_kvm_kick(cpu, page, PV_VE_SLEEPS_ITSELF);
     }
     return PV_VE_BLOCKED_VCPU;
 }
@@ -196,12 +202,12 @@ static PvVeGuestState guest_state(CPUState *cpu)
 }
 
 /* The next KVM_RUN begins with taking it over, whatever ends it. */
-static void inject(CPUState *cpu, bool by_worker)
+static void inject(CPUState *cpu, PvVeKvmSleep sleep)
 {
     struct kvm_run *run = cpu->kvm_run;
     struct kvm_vcpu_events *events = &run->s.regs.events;
 
-    trace_pv_ve_kvm_inject(cpu->cpu_index, run->s.regs.regs.rip, by_worker);
+    trace_pv_ve_kvm_inject(cpu->cpu_index, run->s.regs.regs.rip, sleep);
     if (form == PV_VE_AS_EXCEPTION) {
         events->exception.pending = 1;
         events->exception.nr = PV_VE_VECTOR;
@@ -216,17 +222,24 @@ static void inject(CPUState *cpu, bool by_worker)
         events->flags = 0;
     }
     run->kvm_dirty_regs = KVM_SYNC_X86_EVENTS;
-    if (by_worker && form == PV_VE_AS_INTERRUPT) {
+    if (sleep != PV_VE_SLEEPS_ITSELF && form == PV_VE_AS_INTERRUPT) {
         /* An injected event alone does not end KVM's halt; something to wake for does. */
         pv_ve_notify_spurious(cpu);
     }
 }
 
-/* What the vCPU touches, as far as that can be told, rather than what was guessed. */
-static void *true_page(CPUState *cpu, void *guess, PvVeFault *fault)
+/*
+ * What the vCPU touches, as far as that can be told, rather than what was guessed.  One that
+ * may as well be awake touches nothing that is not awaited: NULL.
+ */
+static void *true_page(CPUState *cpu, void *guess, PvVeKvmSleep sleep, PvVeFault *fault)
 {
     void *page = pv_ve_kvm_touched(cpu, &fault->asked);
 
+    if (sleep == PV_VE_HALTS_SOON && !fault->asked) {
+        pv_ve_kvm_guessed(guess, NULL);
+        return NULL;
+    }
     if (!page) {
         fault->asked = true;
         fault->guessed = true;
@@ -238,18 +251,22 @@ static void *true_page(CPUState *cpu, void *guess, PvVeFault *fault)
     return page;
 }
 
-static PvVeKick decide(CPUState *cpu, void *page, bool by_worker)
+static PvVeKick decide(CPUState *cpu, void *page, PvVeKvmSleep sleep)
 {
     PvVeFault fault = { .asked = true };
 
     fault.guest = guest_state(cpu);
     RCU_READ_LOCK_GUARD();
-    if (by_worker) {
-        if (!pv_ve_kvm_still_halted(cpu)) {
+    if (sleep != PV_VE_SLEEPS_ITSELF) {
+        /* KVM halts nobody for a page whom no interrupt could wake up. */
+        if (!fault.guest.interrupts_on || !pv_ve_kvm_still_halted(cpu)) {
             return PV_VE_KICK_LATE;
         }
         if (!fault.guest.mode) {
-            page = true_page(cpu, page, &fault);
+            page = true_page(cpu, page, sleep, &fault);
+        }
+        if (!page) {
+            return PV_VE_KICK_LATE;
         }
     }
     if (!kvm_physical_memory_addr_from_host(kvm_state, page, &fault.gpa)) {
@@ -257,7 +274,7 @@ static PvVeKick decide(CPUState *cpu, void *page, bool by_worker)
     }
     switch (pv_ve_fault(cpu, &fault)) {
     case PV_VE_DELIVER:
-        inject(cpu, by_worker);
+        inject(cpu, sleep);
         return PV_VE_KICK_SENT;
     case PV_VE_BLOCK:
         return PV_VE_KICK_DECLINED;
@@ -267,11 +284,12 @@ static PvVeKick decide(CPUState *cpu, void *page, bool by_worker)
 }
 
 /* What the threads that kick learn from it. */
-static void learn(Kick *k, void *page, PvVeKick result)
+static void learn(CPUState *cpu, Kick *k, void *page, PvVeKick result)
 {
     QEMU_LOCK_GUARD(&k->lock);
     if (result == PV_VE_KICK_DECLINED) {
         k->declined = page;
+        k->exits = pv_ve_kvm_exits(cpu);
         k->penalty = MIN(MAX(1, 2 * k->penalty), MAX_SPARED);
         k->spare = k->penalty - 1;
     } else if (result == PV_VE_KICK_SENT) {
@@ -296,7 +314,7 @@ bool pv_ve_kvm_end(CPUState *cpu, int run_ret)
 {
     Kick *k = kick_of(cpu);
     void *page;
-    bool by_worker, ours;
+    PvVeKvmSleep sleep, ours;
     PvVeKick result;
 
     if (!k->in_guest) {         /* nobody else writes it, or sends a kick meanwhile */
@@ -311,7 +329,7 @@ bool pv_ve_kvm_end(CPUState *cpu, int run_ret)
         k->in_guest = false;
         ours = k->sent && run_ret == -EINTR;
         page = k->due;
-        by_worker = k->by_worker;
+        sleep = k->sleep;
         k->due = NULL;
         k->sent = k->sent && !ours;     /* else it ends the next KVM_RUN */
     }
@@ -323,14 +341,14 @@ bool pv_ve_kvm_end(CPUState *cpu, int run_ret)
     }
     if (others_want(cpu)) {
         /* Then the guest touches the page again, or is halted still: it is kicked again. */
-        if (page && by_worker) {
+        if (page && sleep != PV_VE_SLEEPS_ITSELF) {
             pv_ve_kvm_forget(cpu);
         }
         return false;
     }
     if (page) {
-        result = decide(cpu, page, by_worker);
-        learn(k, page, result);
+        result = decide(cpu, page, sleep);
+        learn(cpu, k, page, result);
         if (result != PV_VE_KICK_SENT) {
             pv_ve_count_kick(cpu, result);
         }

@@ -21,11 +21,18 @@ void pv_ve_kvm_start_kicks(PvVeForm form);
 PvVeBlocked pv_ve_kvm_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid);
 /* Is @cpu's thread inside KVM_RUN?  Any thread. */
 bool pv_ve_kvm_in_guest(CPUState *cpu);
+/* What is known of a vCPU that is kicked. */
+typedef enum PvVeKvmSleep {
+    PV_VE_SLEEPS_ITSELF,        /* its thread waits for that page */
+    PV_VE_IS_HALTED,            /* KVM has halted it, for that page or for another one */
+    PV_VE_HALTS_SOON,           /* KVM halts it perhaps, for a page that a worker waits for */
+} PvVeKvmSleep;
+
 /*
- * Let @cpu's thread decide about a #VE for the missing page at host address @page, for
- * which it sleeps.  Any thread, in an RCU critical section.
+ * Let @cpu's thread decide about a #VE for the missing page at host address @page.  Any
+ * thread, in an RCU critical section.
  */
-void pv_ve_kvm_kick(CPUState *cpu, void *page, bool by_worker);
+void pv_ve_kvm_kick(CPUState *cpu, void *page, PvVeKvmSleep sleep);
 
 /* ---- touched.c ---- */
 
@@ -38,6 +45,8 @@ void *pv_ve_kvm_touched(CPUState *cpu, bool *awaited);
 
 /* ---- halted.c ---- */
 
+/* How often has @cpu left the guest?  Any thread. */
+uint64_t pv_ve_kvm_exits(CPUState *cpu);
 /* Can KVM tell whether a vCPU sleeps?  BQL held. */
 bool pv_ve_kvm_can_find_halted(Error **errp);
 /* BQL held, once. */
@@ -59,7 +68,7 @@ void pv_ve_kvm_forget(CPUState *cpu);
 bool pv_ve_kvm_is_awaited(void *page);
 /*
  * One of the pages that workers wait for was @guess for a vCPU, which really touches
- * @page.
+ * @page, or none if that is NULL.
  */
 void pv_ve_kvm_guessed(void *guess, void *page);
 

@@ -7,12 +7,15 @@
  *   r   reset the longest stall -> "stall reset"
  *   d   disable pv-ve           -> "vcpu N disabled, woke M" from each vCPU
  *   e   enable it               -> "vcpu N enabled" from each vCPU
+ *   b   keep the busy word set  -> "vcpu N busy" from each vCPU, as if its handler ran on,
+ *       or clear it                until the next b: "vcpu N not busy"
  *   q   end                     -> "bye"; see enum exit_value
  */
 
 #include "guest.h"
 
 static uint32_t stall_epoch;
+static bool busy_wanted;
 
 bool ve_wanted;
 
@@ -65,6 +68,8 @@ void poll_commands(void)
         say("stall reset");
     } else if (c == 'd' || c == 'e') {
         want_ve(c == 'e');
+    } else if (c == 'b') {
+        WRITE_ONCE(busy_wanted, !busy_wanted);
     } else if (c == 'q') {
         bye();
     } else if (c > ' ') {
@@ -86,5 +91,10 @@ void follow_commands(struct cpu *cpu)
             ve_enable(cpu);
             say("vcpu %u enabled", cpu->number);
         }
+    }
+    if (cpu->ve_enabled && cpu->busy_kept != READ_ONCE(busy_wanted)) {
+        cpu->busy_kept = busy_wanted;
+        cpu->info->busy = busy_wanted;
+        say("vcpu %u %sbusy", cpu->number, busy_wanted ? "" : "not ");
     }
 }

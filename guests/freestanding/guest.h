@@ -90,6 +90,7 @@ struct cpu {
     uint32_t ve_epoch;      /* counts how often pv-ve was disabled */
     bool ve_enabled;
     bool ve_open;           /* from the #VE until the busy word is clear */
+    bool busy_kept;         /* by command */
     uint64_t slots_open[2]; /* delivered, not acknowledged */
     uint32_t stall_epoch;
     uint64_t last_tick;
