@@ -14,7 +14,8 @@
  * as workers wait.  A vCPU that is halted gets #VE for the page that its registers
  * lead to (touched.c), else for one of the pages.  If that was not its own it is harmless:
  * its task, which cannot go on anyway, sleeps until the one has come and then touches
- * the other.
+ * the other.  The message may be there before its vCPU sleeps.  If it can be but one, that
+ * is kicked all the same, and then its registers have to tell the page.
  *
  * Any thread may read the statistics of a vCPU while it runs:
  *
@@ -29,6 +30,7 @@
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "qemu/error-report.h"
 #include "qemu/event_notifier.h"
 #include "qemu/lockable.h"
 #include "qemu/rcu.h"
@@ -66,10 +68,11 @@ typedef struct Seen {
 
 static struct {
     QemuMutex lock;             /* a leaf but for the locks of pages and kicks */
-    EventNotifier news;         /* a worker waits for a page, the first or nobody's yet */
+    EventNotifier news;         /* for the thread: look, and soon again */
     QemuThread thread;
     Seen *seen;                 /* by cpu_index */
     uint64_t turn;
+    bool looking;               /* the thread looks by itself, every now and then */
     void *page[MAX_PAGES];      /* that workers wait for; newest last */
     bool told[MAX_PAGES];       /* a vCPU was kicked for it */
     unsigned nr_pages;
@@ -132,6 +135,13 @@ uint64_t pv_ve_kvm_exits(CPUState *cpu)
 
 /* ---- Which vCPU, which page?  Lock held. ---------------------------------- */
 
+/* Faults first: one that comes in between is not taken for one that was seen. */
+static void read_progress(CPUState *cpu, uint64_t *now)
+{
+    now[PF_TAKEN] = read_stat(cpu, PF_TAKEN);
+    now[EXITS] = read_stat(cpu, EXITS);
+}
+
 /* If so then all that was seen is in @now. */
 static bool is_halted(CPUState *cpu, uint64_t *now)
 {
@@ -141,14 +151,11 @@ static bool is_halted(CPUState *cpu, uint64_t *now)
     if (!read_stat(cpu, BLOCKING) || !pv_ve_kvm_in_guest(cpu)) {
         return false;
     }
-    /* Before looking whether it sleeps: so it has slept since. */
-    now[EXITS] = read_stat(cpu, EXITS);
+    read_progress(cpu, now);
+    /* After that: so it has slept since. */
     now[BLOCKING] = read_stat(cpu, BLOCKING);
-    if (!now[BLOCKING] || now[EXITS] == s->stat[EXITS]) {
-        return false;
-    }
-    now[PF_TAKEN] = read_stat(cpu, PF_TAKEN);
-    return now[PF_TAKEN] != s->stat[PF_TAKEN];
+    return now[BLOCKING] && now[EXITS] != s->stat[EXITS] &&
+           now[PF_TAKEN] != s->stat[PF_TAKEN];
 }
 
 static void mark_seen(CPUState *cpu, const uint64_t *now)
@@ -198,8 +205,7 @@ static CPUState *find_about_to_halt(void)
         }
     }
     if (found) {
-        now[EXITS] = read_stat(found, EXITS);
-        now[PF_TAKEN] = read_stat(found, PF_TAKEN);
+        read_progress(found, now);
         mark_seen(found, now);
     }
     return found;
@@ -250,29 +256,52 @@ static void *take_page(void)
     return page;
 }
 
+static void mark_told(void *page, bool told)
+{
+    for (unsigned i = 0; i < watch.nr_pages; i++) {
+        if (watch.page[i] == page) {
+            watch.told[i] = told;
+        }
+    }
+}
+
 /* ---- Looking --------------------------------------------------------------- */
 
-static void kick(CPUState *cpu, PvVeKvmSleep sleep)
+static void forget(CPUState *cpu)
+{
+    memset(watch.seen[cpu->cpu_index].stat, 0, sizeof(watch.seen[0].stat));
+}
+
+/* False if it has to be tried again. */
+static bool kick(CPUState *cpu, PvVeKvmSleep sleep)
 {
     void *page;
 
     drop_arrived();
-    if (watch.nr_pages && pv_ve_may_reflect(cpu)) {
-        page = take_page();
-        trace_pv_ve_kvm_halted(cpu->cpu_index, page);
-        pv_ve_kvm_kick(cpu, page, sleep);
+    if (!watch.nr_pages || !pv_ve_may_reflect(cpu)) {
+        return true;
     }
+    page = take_page();
+    trace_pv_ve_kvm_halted(cpu->cpu_index, page);
+    if (!pv_ve_kvm_kick(cpu, page, sleep)) {
+        mark_told(page, false);
+        forget(cpu);
+        return false;
+    }
+    return true;
 }
 
-/* True if there was one that is halted. */
+/* True if somebody was found, and nobody has to be tried again. */
 static bool look(void)
 {
     CPUState *cpu;
     bool found = false;
 
     while (watch.nr_pages && (cpu = find_halted())) {
+        if (!kick(cpu, PV_VE_IS_HALTED)) {
+            return false;
+        }
         found = true;
-        kick(cpu, PV_VE_IS_HALTED);
     }
     return found;
 }
@@ -298,12 +327,16 @@ void pv_ve_kvm_worker_blocked(void *page)
     add_page(page, false);
     found = look();
     if (!found && (cpu = find_about_to_halt())) {
-        found = true;
-        kick(cpu, PV_VE_HALTS_SOON);
+        found = kick(cpu, PV_VE_HALTS_SOON);
     }
-    if ((!found || watch.nr_pages == 1) && is_anybody_enabled()) {
+    if ((!found || !watch.looking) && is_anybody_enabled()) {
         event_notifier_set(&watch.news);
     }
+}
+
+void pv_ve_kvm_look_again(void)
+{
+    event_notifier_set(&watch.news);
 }
 
 static void *watch_thread(void *unused)
@@ -322,7 +355,8 @@ static void *watch_thread(void *unused)
         RCU_READ_LOCK_GUARD();
         look();
         drop_arrived();
-        pause = watch.nr_pages ? CLAMP(2 * pause, LOOK_FIRST_NS, LOOK_EVERY_NS) : -1;
+        watch.looking = watch.nr_pages;
+        pause = watch.looking ? CLAMP(2 * pause, LOOK_FIRST_NS, LOOK_EVERY_NS) : -1;
     }
     return NULL;
 }
@@ -342,7 +376,7 @@ bool pv_ve_kvm_still_halted(CPUState *cpu)
 void pv_ve_kvm_forget(CPUState *cpu)
 {
     QEMU_LOCK_GUARD(&watch.lock);
-    memset(watch.seen[cpu->cpu_index].stat, 0, sizeof(watch.seen[0].stat));
+    forget(cpu);
 }
 
 bool pv_ve_kvm_is_awaited(void *page)
@@ -356,13 +390,12 @@ bool pv_ve_kvm_is_awaited(void *page)
     return false;
 }
 
-static void mark_told(void *page, bool told)
+void pv_ve_kvm_missed(void *guess)
 {
-    for (unsigned i = 0; i < watch.nr_pages; i++) {
-        if (watch.page[i] == page) {
-            watch.told[i] = told;
-        }
+    WITH_QEMU_LOCK_GUARD(&watch.lock) {
+        mark_told(guess, false);
     }
+    event_notifier_set(&watch.news);
 }
 
 void pv_ve_kvm_guessed(void *guess, void *page)
@@ -375,7 +408,10 @@ void pv_ve_kvm_guessed(void *guess, void *page)
 void pv_ve_kvm_start_watch(void)
 {
     qemu_mutex_init(&watch.lock);
-    event_notifier_init(&watch.news, false);
+    if (event_notifier_init(&watch.news, false) < 0) {
+        error_report("pv-ve: no event notifier for the thread that looks for halted vCPUs");
+        exit(1);
+    }
     watch.seen = g_new0(Seen, MACHINE(qdev_get_machine())->smp.max_cpus);
     qemu_thread_create(&watch.thread, "pv-ve/halted", watch_thread, NULL,
                        QEMU_THREAD_DETACHED);

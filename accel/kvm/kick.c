@@ -10,8 +10,8 @@
  * KVM_RUN.
  *
  * A kick is dear, and one that is declined is pure cost: the vCPU faults on the page
- * again.  So it is never kicked twice for the same access, and one whose kicks keep being
- * declined is spared for a while.
+ * again.  So it is not kicked a second time for a page as long as it has hardly left the
+ * guest since, and one whose kicks keep being declined is spared for a while.
  */
 #include "qemu/osdep.h"
 #include <sys/syscall.h>
@@ -30,8 +30,8 @@
 /* So many faults of a vCPU at most are passed over after a kick that was declined. */
 #define MAX_SPARED 16
 /*
- * Exits from the guest after which it is still at the access that was declined: one is the
- * fault itself, one may be the host's.  An interrupt that lets it go on takes more.
+ * Exits from the guest after which it is most likely still at the access that was declined:
+ * one is the fault itself, one may be the host's.
  */
 #define SAME_ACCESS 2
 
@@ -98,14 +98,14 @@ static bool is_spared(CPUState *cpu, Kick *k, void *page)
 }
 
 /* KVM leaves the registers in kvm_run by itself, so the signal is all it takes. */
-void pv_ve_kvm_kick(CPUState *cpu, void *page, PvVeKvmSleep sleep)
+bool pv_ve_kvm_kick(CPUState *cpu, void *page, PvVeKvmSleep sleep)
 {
     Kick *k = kick_of(cpu);
     bool spared;
 
     WITH_QEMU_LOCK_GUARD(&k->lock) {
         if (!k->in_guest || k->sent) {
-            return;
+            return false;
         }
         spared = is_spared(cpu, k, page);
         if (!spared) {
@@ -116,6 +116,7 @@ void pv_ve_kvm_kick(CPUState *cpu, void *page, PvVeKvmSleep sleep)
         }
     }
     pv_ve_count_kick(cpu, spared ? PV_VE_KICK_SPARED : PV_VE_KICK_SENT);
+    return true;
 }
 
 static CPUState *cpu_of_thread(uint32_t tid)
@@ -228,16 +229,23 @@ static void inject(CPUState *cpu, PvVeKvmSleep sleep)
     }
 }
 
+/* KVM halts nobody for a page whom no interrupt could wake up just now. */
+static bool may_be_halted(CPUState *cpu, const PvVeGuestState *guest)
+{
+    return guest->interrupts_on && !cpu->kvm_run->s.regs.events.interrupt.shadow &&
+           pv_ve_kvm_still_halted(cpu);
+}
+
 /*
  * What the vCPU touches, as far as that can be told, rather than what was guessed.  One that
- * may as well be awake touches nothing that is not awaited: NULL.
+ * may as well be awake is not believed to touch what nobody is known to wait for: NULL.
  */
 static void *true_page(CPUState *cpu, void *guess, PvVeKvmSleep sleep, PvVeFault *fault)
 {
     void *page = pv_ve_kvm_touched(cpu, &fault->asked);
 
     if (sleep == PV_VE_HALTS_SOON && !fault->asked) {
-        pv_ve_kvm_guessed(guess, NULL);
+        pv_ve_kvm_forget(cpu);          /* if it is halted, that is to be seen first */
         return NULL;
     }
     if (!page) {
@@ -258,14 +266,15 @@ static PvVeKick decide(CPUState *cpu, void *page, PvVeKvmSleep sleep)
     fault.guest = guest_state(cpu);
     RCU_READ_LOCK_GUARD();
     if (sleep != PV_VE_SLEEPS_ITSELF) {
-        /* KVM halts nobody for a page whom no interrupt could wake up. */
-        if (!fault.guest.interrupts_on || !pv_ve_kvm_still_halted(cpu)) {
-            return PV_VE_KICK_LATE;
-        }
-        if (!fault.guest.mode) {
-            page = true_page(cpu, page, sleep, &fault);
+        void *guess = page;
+
+        if (!may_be_halted(cpu, &fault.guest)) {
+            page = NULL;
+        } else if (!fault.guest.mode) {
+            page = true_page(cpu, guess, sleep, &fault);
         }
         if (!page) {
+            pv_ve_kvm_missed(guess);
             return PV_VE_KICK_LATE;
         }
     }
@@ -314,7 +323,8 @@ bool pv_ve_kvm_end(CPUState *cpu, int run_ret)
 {
     Kick *k = kick_of(cpu);
     void *page;
-    PvVeKvmSleep sleep, ours;
+    PvVeKvmSleep sleep;
+    bool ours;
     PvVeKick result;
 
     if (!k->in_guest) {         /* nobody else writes it, or sends a kick meanwhile */

@@ -184,6 +184,9 @@ static bool wrmsr(X86CPU *x86, uint32_t msr, uint64_t value)
 
     switch (pv_ve_wrmsr(cpu, msr, value, is_wait ? rip_of(cpu) : 0)) {
     case PV_VE_MSR_OK:
+        if (msr == PV_VE_FIRST_MSR + PV_VE_MSR_CONTROL && value & PV_VE_CTL_ENABLE) {
+            pv_ve_kvm_look_again();
+        }
         return true;
     case PV_VE_MSR_HALT:
         set_mp_state(cpu, KVM_MP_STATE_HALTED);

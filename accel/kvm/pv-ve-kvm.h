@@ -29,10 +29,11 @@ typedef enum PvVeKvmSleep {
 } PvVeKvmSleep;
 
 /*
- * Let @cpu's thread decide about a #VE for the missing page at host address @page.  Any
- * thread, in an RCU critical section.
+ * Let @cpu's thread decide about a #VE for the missing page at host address @page, unless
+ * experience has shown that it would be in vain.  False if it is not in the guest, or has been
+ * kicked already.  Any thread, in an RCU critical section.
  */
-void pv_ve_kvm_kick(CPUState *cpu, void *page, PvVeKvmSleep sleep);
+bool pv_ve_kvm_kick(CPUState *cpu, void *page, PvVeKvmSleep sleep);
 
 /* ---- touched.c ---- */
 
@@ -58,17 +59,21 @@ void pv_ve_kvm_start_watch(void);
  */
 void pv_ve_kvm_worker_blocked(void *page);
 /*
- * Is @cpu, which was kicked as it was halted for a page, that still?  In its thread,
- * while its kick is on the way.
+ * Is @cpu, which was kicked as it was halted for a page or about to be, where it was then?
+ * In its thread, while its kick is on the way.
  */
 bool pv_ve_kvm_still_halted(CPUState *cpu);
 /* Nothing was decided about its last kick: if it is halted, it is to be found again. */
 void pv_ve_kvm_forget(CPUState *cpu);
 /* Does a worker wait for this page? */
 bool pv_ve_kvm_is_awaited(void *page);
+/* A vCPU was kicked for @guess, and nothing came of it: who touches that is to be found. */
+void pv_ve_kvm_missed(void *guess);
+/* The guest may have enabled delivery on a vCPU.  Any thread. */
+void pv_ve_kvm_look_again(void);
 /*
  * One of the pages that workers wait for was @guess for a vCPU, which really touches
- * @page, or none if that is NULL.
+ * @page.
  */
 void pv_ve_kvm_guessed(void *guess, void *page);
 

@@ -134,10 +134,10 @@ class Job:
 class Bed:
     """`times` holds the seconds from the start of QEMU to each step of the boot."""
 
-    def __init__(self, config, build, how=ONE_THREAD):
+    def __init__(self, config, build, how=ONE_THREAD, files=None):
         self.config = config
         self.how = how
-        self.image = Image(build, config.work, config.qemu, config.guest)
+        self.image = Image(build, config.work, config.qemu, config.guest, files or {})
         self.image.make()
         self.control = Serial("control", os.path.join(config.work, "bed.control"))
         self.monitor_path = os.path.join(config.work, "bed.qmp")

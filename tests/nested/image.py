@@ -30,14 +30,18 @@ def run(what, *command):
 
 
 class Image:
-    """`pieces` is the folder that fetch fills; files are made in `work`."""
+    """
+    `pieces` is the folder that fetch fills; files are made in `work`.  `more` has further
+    files: their names in the bed, and where they are.
+    """
 
-    def __init__(self, build, work, qemu, guest):
+    def __init__(self, build, work, qemu, guest, more):
         self.pieces = pathlib.Path(build) / "cache/nested"
         self.work = pathlib.Path(work)
         self.root = self.work / "root"
         self.qemu = qemu
         self.guest = guest
+        self.more = more
         self.kernel = str(self.pieces / "linux")
         self.initrd = str(self.work / "initrd")
         run("the bed's kernel", str(HERE / "fetch"), str(self.pieces))
@@ -47,6 +51,8 @@ class Image:
         self.add_programs()
         self.add_modules()
         self.add_qemu()
+        for name, path in self.more.items():
+            shutil.copy(path, self.root / name)
         self.pack()
         shutil.rmtree(self.root)
 

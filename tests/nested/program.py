@@ -8,6 +8,9 @@ again, in a new bed if need be.
 """
 
 import contextlib
+import importlib.machinery
+import importlib.util
+import sys
 
 from lib import config
 from lib.tap import Tap
@@ -78,7 +81,8 @@ class Place:
         for vm in self.vms:
             sane(vm)
         for vm in self.booted:
-            if not vm.serial or "ready" not in vm.serial.lines:
+            if not vm.serial or not any(line == "ready" or line.endswith(" is up")
+                                        for line in vm.serial.lines):
                 raise FellOver("the guest did not boot")
 
 
@@ -111,6 +115,16 @@ class Beds:
         self.bed = None
 
 
+def program(path):
+    """The functions of another test program"""
+    sys.dont_write_bytecode = True
+    loader = importlib.machinery.SourceFileLoader(path.name.replace("-", "_"), str(path))
+    module = importlib.util.module_from_spec(
+        importlib.util.spec_from_loader(loader.name, loader))
+    loader.exec_module(module)
+    return module
+
+
 def try_once(tap, beds, how, test, more):
     place = Place(beds.get(how))
     record = Record()
@@ -134,10 +148,10 @@ def attempt(tap, beds, test, more, how=ONE_THREAD):
     return tap.ok(False, "neither the guest nor the bed falls over each time")
 
 
-def main(description, cases, add_arguments=lambda parser: None):
+def main(description, cases, add_arguments=lambda parser: None, files=lambda cfg, args: {}):
     """
     `cases` is given the arguments: (name, function, more arguments) of each, and how the
-    bed runs its vCPUs, if that matters.
+    bed runs its vCPUs, if that matters.  `files` tells what else the bed is to have.
     """
     parser = config.parse(description)
     parser.add_argument("--only", metavar="TEXT", default="",
@@ -146,8 +160,9 @@ def main(description, cases, add_arguments=lambda parser: None):
     args = parser.parse_args()
     cfg = config.Config(args)
     tap = Tap(args.only)
-    beds = Beds(lambda how: Bed(cfg, args.build, how))
     try:
+        added = files(cfg, args)
+        beds = Beds(lambda how: Bed(cfg, args.build, how, added))
         beds.get(ONE_THREAD)
     except CannotBuild as why:
         cfg.done(True)
