@@ -13,10 +13,11 @@ static bool kvm_has_apf;
 
 void pv_ve_kvm_find(void)
 {
-	u32 base = hypervisor_cpuid_base(KVM_SIGNATURE, KVM_CPUID_FEATURES);
+	u32 features = KVM_CPUID_FEATURES - KVM_CPUID_SIGNATURE;
+	u32 base = hypervisor_cpuid_base(KVM_SIGNATURE, features);
 
 	kvm_has_apf = IS_ENABLED(CONFIG_KVM_GUEST) && base &&
-		      cpuid_eax(base + KVM_CPUID_FEATURES) & BIT(KVM_FEATURE_ASYNC_PF);
+		      cpuid_eax(base + features) & BIT(KVM_FEATURE_ASYNC_PF);
 }
 
 void pv_ve_kvm_off(struct pv_ve_cpu *cpu)

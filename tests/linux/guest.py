@@ -8,7 +8,7 @@ import subprocess
 import time
 
 from lib.running import outstanding, until          # noqa: F401  pylint: disable=W0611
-from lib.vm import Hang, Vm
+from lib.vm import Hang
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGE = 4096
@@ -167,8 +167,8 @@ class Linux:
 
 
 def machine(config, image, name, vcpus=1, device="", append="", **more):
-    return Vm(config, name, memory=MEMORY, vcpus=vcpus, device=device, append=None,
-              args=[*image.arguments(append), *more.pop("args", ())], **more)
+    return config.machine(name, memory=MEMORY, vcpus=vcpus, device=device, append=None,
+                          args=[*image.arguments(append), *more.pop("args", ())], **more)
 
 
 def ranges(pages):
