@@ -21,6 +21,7 @@ void pv_ve_kvm_start_kicks(PvVeForm form);
 PvVeBlocked pv_ve_kvm_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid);
 /* Is @cpu's thread inside KVM_RUN?  Any thread. */
 bool pv_ve_kvm_in_guest(CPUState *cpu);
+
 /* What is known of a vCPU that is kicked. */
 typedef enum PvVeKvmSleep {
     PV_VE_SLEEPS_ITSELF,        /* its thread waits for that page */
