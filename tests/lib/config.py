@@ -14,7 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def add_arguments(parser):
-    parser.add_argument("--build", metavar="DIR",
+    parser.add_argument("--build", metavar="DIR", type=os.path.abspath,
                         default=os.environ.get("BUILD", str(ROOT / "build")),
                         help="build folder (default: %(default)s)")
     parser.add_argument("--qemu", metavar="FILE", default=os.environ.get("PV_VE_QEMU"),

@@ -11,6 +11,7 @@ import time
 
 # Seconds: guards against hanging, says nothing about speed
 HANG = float(os.environ.get("PV_VE_HANG", "180"))
+STATE = 5                       # seconds at most to tell about a failure
 
 
 class Hang(Exception):
@@ -131,7 +132,15 @@ class Vm:
         self.qmp_timeout(HANG)
         return self
 
+    def tell_state(self):
+        """For the log of a test that failed: what it has counted, if it still answers"""
+        with contextlib.suppress(Exception):
+            self.qmp_timeout(STATE)
+            print(f"# {self.name}: {self.stats()} {self.get('vcpus')}")
+
     def __exit__(self, *exc):
+        if any(exc):
+            self.tell_state()
         # Not politely: QEMU may be waiting for a page that never comes.
         with contextlib.suppress(Exception):
             self.machine.shutdown(hard=True)

@@ -13,8 +13,8 @@ A program can have ports of its own, byte streams between it and a socket out he
 each is plugged for one program and pulled when that has ended.
 """
 
-import collections
 import contextlib
+import functools
 import itertools
 import json
 import os
@@ -31,15 +31,13 @@ from .image import Image
 
 MEMORY = "2G"
 VCPUS = 2
-# With a thread for each vCPU of the bed, guests hang or are reset now and then, without #VE,
-# too, and the bed itself has died.  The cause may be that VMRUN and #VMEXIT change
-# interrupt_request without the lock that others take for that.
-How = collections.namedtuple("How", "accel vcpus args", defaults=[()])
-ONE_THREAD = How("tcg,thread=single", VCPUS)
-MORE_THREADS = How("tcg,thread=multi", VCPUS)
-# A clock that goes on by 1 ns with each instruction: for figures that hold on any host.
-# TCG counts each byte of a REP MOVSB, so the kernel is to copy in other ways.
-COUNTED = How("tcg,thread=single", 1, ["-icount", "shift=0", "-cpu", "max,-erms,-fsrm"])
+# The clock goes on by 1 ns with each instruction: what happens in the bed does not depend on
+# how fast and how busy the host is, and figures hold on any.  The vCPUs take turns in one
+# thread; with a thread for each, guests hang or are reset now and then, without #VE, too.
+# The cause may be that VMRUN and #VMEXIT change interrupt_request without the lock that
+# others take for that.  TCG counts each byte of a REP MOVSB, so the kernel is to copy in
+# other ways.
+CLOCK = ["-icount", "shift=0", "-cpu", "max,-erms,-fsrm"]
 FOREVER = 1e8
 # Long pauses of a busy host are no errors of the kernel's.
 KERNEL_ARGS = ("console=ttyS0 quiet panic=-1 mitigations=off nowatchdog tsc=nowatchdog "
@@ -134,17 +132,17 @@ class Job:
 class Bed:
     """`times` holds the seconds from the start of QEMU to each step of the boot."""
 
-    def __init__(self, config, build, how=ONE_THREAD, files=None):
+    def __init__(self, config, build, vcpus=VCPUS, files=None):
+        self.another = functools.partial(Bed, config, build, vcpus, files)
         self.config = config
-        self.how = how
         self.image = Image(build, config.work, config.qemu, config.guest, files or {})
         self.image.make()
         self.control = Serial("control", os.path.join(config.work, "bed.control"))
         self.monitor_path = os.path.join(config.work, "bed.qmp")
         self.monitor = None
-        self.vm = Vm(config, "bed", memory=MEMORY, vcpus=how.vcpus, append=None, device=None,
-                     accel=how.accel,
-                     args=[*how.args, "-kernel", self.image.kernel, "-initrd", self.image.initrd,
+        self.vm = Vm(config, "bed", memory=MEMORY, vcpus=vcpus, append=None, device=None,
+                     accel="tcg",
+                     args=[*CLOCK, "-kernel", self.image.kernel, "-initrd", self.image.initrd,
                            "-append", KERNEL_ARGS, "-no-reboot",
                            "-qmp", f"unix:{self.monitor_path},server=on,wait=off",
                            "-device", "virtio-serial", "-chardev",

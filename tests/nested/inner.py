@@ -10,7 +10,7 @@ from qemu.qmp.legacy import QEMUMonitorProtocol     # found by config
 
 from lib.postcopy import Pair
 from lib.relay import Relay
-from lib.vm import HANG, Serial, Vm
+from lib.vm import HANG, STATE, Serial, Vm
 
 
 class InnerSerial(Serial):
@@ -129,15 +129,30 @@ class InnerVm(Vm):
         self.qmp_timeout(HANG)
         return self
 
-    def catch_up(self):
-        """All events so far: they stand before the answer to a command."""
-        self.cmd("query-status")
-        self.poll_events()
+    def was_reset(self):
+        """Not as asked for: of a guest that falls over tests see but that it is there again."""
+        if self.is_running():
+            self.cmd("query-status")        # all events so far stand before the answer
+            self.poll_events()
+        resets = [event["data"]["guest"] for event in self.events
+                  if event["event"] == "RESET"]
+        # The firmware adds one to each that was asked for.
+        return resets.count(True) > resets.count(False)
+
+    def tell_state(self):
+        with contextlib.suppress(Exception):
+            self.qmp_timeout(STATE)
+            if self.was_reset():
+                print(f"# {self.name}: the guest was reset by itself")
+        super().tell_state()
 
     def __exit__(self, *exc):
-        with contextlib.suppress(Exception):
-            self.catch_up()
-        super().__exit__(*exc)
+        try:
+            fell_over = not any(exc) and self.was_reset()
+        finally:
+            super().__exit__(*exc)
+        if fell_over:
+            raise RuntimeError(f"{self.name}: the guest was reset by itself")
 
 
 class InnerRelay(Relay):
