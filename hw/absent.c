@@ -17,9 +17,9 @@ void pv_ve_kvm_begin(CPUState *cpu)
 {
 }
 
-bool pv_ve_kvm_end(CPUState *cpu, int run_ret)
+int pv_ve_kvm_end(CPUState *cpu, int run_ret)
 {
-    return false;
+    return run_ret;
 }
 
 #ifdef TARGET_I386

@@ -21,7 +21,7 @@ static inline void pv_ve_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid)
 
 extern bool pv_ve_kvm_on;       /* there is a device, and KVM serves it */
 void pv_ve_kvm_begin(CPUState *cpu);
-bool pv_ve_kvm_end(CPUState *cpu, int run_ret);
+int pv_ve_kvm_end(CPUState *cpu, int run_ret);
 
 /* KVM: @cpu's thread is about to enter KVM_RUN. */
 static inline void pv_ve_kvm_enter(CPUState *cpu)
@@ -32,12 +32,12 @@ static inline void pv_ve_kvm_enter(CPUState *cpu)
 }
 
 /*
- * KVM: KVM_RUN returned @run_ret.  True: it was left for us and nobody else wants
- * the thread, so enter again at once.
+ * KVM: KVM_RUN returned @run_ret.  If it was left for us and nobody else wants the thread
+ * it is entered again.  Returns what KVM_RUN returned last.
  */
-static inline bool pv_ve_kvm_left(CPUState *cpu, int run_ret)
+static inline int pv_ve_kvm_go_on(CPUState *cpu, int run_ret)
 {
-    return pv_ve_kvm_on && pv_ve_kvm_end(cpu, run_ret);
+    return pv_ve_kvm_on ? pv_ve_kvm_end(cpu, run_ret) : run_ret;
 }
 
 #endif

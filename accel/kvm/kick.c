@@ -319,7 +319,8 @@ static bool others_want(CPUState *cpu)
            cpu->stop || cpu->unplug;
 }
 
-bool pv_ve_kvm_end(CPUState *cpu, int run_ret)
+/* True if KVM_RUN was left for us, and may be entered again at once. */
+static bool left_for_us(CPUState *cpu, int run_ret)
 {
     Kick *k = kick_of(cpu);
     void *page;
@@ -364,4 +365,13 @@ bool pv_ve_kvm_end(CPUState *cpu, int run_ret)
         }
     }
     return true;
+}
+
+int pv_ve_kvm_end(CPUState *cpu, int run_ret)
+{
+    while (left_for_us(cpu, run_ret)) {
+        pv_ve_kvm_enter(cpu);
+        run_ret = kvm_vcpu_ioctl(cpu, KVM_RUN, 0);
+    }
+    return run_ret;
 }

@@ -3,7 +3,7 @@
 //
 // expect 1: #include "pv-ve/include/hooks-common.h"
 // expect 1: pv_ve_kvm_enter(
-// expect 1: if (pv_ve_kvm_left(
+// expect 1: pv_ve_kvm_go_on(
 
 @@
 @@
@@ -12,17 +12,13 @@
 
 @@
 typedef CPUState;
-identifier cpu, run, run_ret, attrs;
+identifier cpu, run_ret;
 @@
  int kvm_cpu_exec(CPUState *cpu)
  {
      <...
 +    pv_ve_kvm_enter(cpu);
      run_ret = kvm_vcpu_ioctl(cpu, KVM_RUN, 0);
-     attrs = kvm_arch_post_run(cpu, run);
-+    if (pv_ve_kvm_left(cpu, run_ret)) {
-+        ret = 0;
-+        continue;
-+    }
++    run_ret = pv_ve_kvm_go_on(cpu, run_ret);
      ...>
  }
