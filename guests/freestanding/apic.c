@@ -11,6 +11,7 @@
 #define APIC_ICR_LOW        0x300
 #define APIC_LVT_TIMER      0x320
 #define APIC_LVT_LINT0      0x350
+#define APIC_LVT_LINT1      0x360
 #define APIC_TIMER_INITIAL  0x380
 #define APIC_TIMER_NOW      0x390
 #define APIC_TIMER_DIVIDE   0x3e0
@@ -21,6 +22,7 @@
 #define MSR_X2APIC          0x800           /* and the register's offset / 16 */
 
 #define SVR_ENABLE          (1u << 8)
+#define LVT_NMI             (4u << 8)
 #define LVT_MASKED          (1u << 16)
 #define LVT_PERIODIC        (1u << 17)
 #define DIVIDE_BY_16        3
@@ -131,6 +133,7 @@ void apic_init_cpu(void)
     apic_write(APIC_SVR, SVR_ENABLE | VECTOR_SPURIOUS);
     apic_write(APIC_TPR, 0);
     apic_write(APIC_LVT_LINT0, LVT_MASKED);
+    apic_write(APIC_LVT_LINT1, LVT_NMI);
 }
 
 void apic_start_tick(void)

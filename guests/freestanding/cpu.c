@@ -4,7 +4,9 @@
 #include "guest.h"
 
 #define DEBUG_EXIT_PORT     0xf4
+#define NMI                 2
 #define DOUBLE_FAULT        8
+#define GENERAL_PROTECTION  13
 #define GATE_INTERRUPT      0x8e00      /* present, interrupts off, from CPL 0 */
 #define GATE_DPL3           0x6000
 #define TSS_AVAILABLE       0x89ul
@@ -93,14 +95,18 @@ void stop(enum exit_value value)
 
 void panic(const char *what, struct frame *f)
 {
-    uint64_t cr2;
-
-    asm volatile("movq %%cr2, %0" : "=r"(cr2));
     say_force();
     say("panic %s vector %lu error 0x%lx rip 0x%lx cs 0x%lx rsp 0x%lx cr2 0x%lx apic %u",
-        what, f->vector, f->error, f->rip, f->cs, f->rsp, cr2, apic_id());
+        what, f->vector, f->error, f->rip, f->cs, f->rsp, rdcr2(), apic_id());
     report->state = STATE_PANIC;
     stop(EXIT_PANIC);
+}
+
+/* It needs a page that may be missing, where no #VE can be. */
+static void nmi(void)
+{
+    (void)*(volatile uint64_t *)REGION_GPA;
+    this_cpu()->count->nmis++;
 }
 
 /* Every entry into the kernel, with interrupts off. */
@@ -114,6 +120,10 @@ void dispatch(struct frame *f)
         kernel_call(f);
     } else if (f->vector == VECTOR_NOTIFY) {
         ve_notification();
+    } else if (f->vector == NMI) {
+        nmi();
+    } else if (f->vector == GENERAL_PROTECTION && f->rip == (uint64_t)try_wrmsr_at) {
+        f->rip = (uint64_t)try_wrmsr_failed;
     } else if (f->vector != VECTOR_SPURIOUS) {
         panic("unexpected", f);
     }

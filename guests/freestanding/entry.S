@@ -98,6 +98,21 @@ wrmsr_irqs_on:
         cli
         ret
 
+        /* uint64_t try_wrmsr(uint32_t msr, uint64_t value): 1, or 0 if it raises #GP. */
+        .globl  try_wrmsr, try_wrmsr_at, try_wrmsr_failed
+try_wrmsr:
+        movl    %edi, %ecx
+        movl    %esi, %eax
+        movq    %rsi, %rdx
+        shrq    $32, %rdx
+try_wrmsr_at:
+        wrmsr
+        movl    $1, %eax
+        ret
+try_wrmsr_failed:
+        xorl    %eax, %eax
+        ret
+
         .section .rodata
         .balign 8
         .globl  entry_stubs

@@ -63,6 +63,7 @@ struct task {
 struct user {
     uint64_t busy;          /* inside the test region */
     uint64_t at;            /* the page of it that is being touched, as a GPA */
+    uint64_t kind;          /* how its first byte is, PV_VE_Q_READ or PV_VE_Q_WRITE, or 0 */
     uint64_t id;
     uint64_t owners;        /* tasks that touch; a page belongs to page % owners */
     uint64_t pages;
@@ -70,7 +71,7 @@ struct user {
     uint64_t *counter;
     uint64_t *buffer;       /* of the verifier, a page */
     uint64_t burst;         /* touches before it yields, 0: any number */
-    uint8_t stack[USER_SIZE - 72];
+    uint8_t stack[USER_SIZE - 80];
 } __attribute__((aligned(USER_SIZE)));
 
 /* All masks have bit i for task i of this vCPU; changed with interrupts off. */
@@ -220,7 +221,9 @@ void switch_stack(uint64_t *save, uint64_t load);
 void return_from_entry(void);
 void wrmsr_irqs_on(uint32_t msr, uint64_t value);
 uint64_t copy_page(void *to, const void *from);
+uint64_t try_wrmsr(uint32_t msr, uint64_t value);
 extern const char copy_page_at[], copy_page_failed[];
+extern const char try_wrmsr_at[], try_wrmsr_failed[];
 extern const uint64_t entry_stubs[NR_VECTORS];
 
 #endif

@@ -71,12 +71,34 @@ static void check_head(uint64_t page, uint64_t head, uint32_t oldest)
     }
 }
 
+/* The first access to a page, whose kind and address the #VE handler then knows. */
+static uint64_t first_read(struct user *u, volatile uint64_t *at)
+{
+    uint64_t value;
+
+    WRITE_ONCE(u->kind, PV_VE_Q_READ);
+    barrier();
+    value = *at;
+    barrier();
+    WRITE_ONCE(u->kind, 0);
+    return value;
+}
+
+static void first_write(struct user *u, volatile uint64_t *at, uint64_t value)
+{
+    WRITE_ONCE(u->kind, PV_VE_Q_WRITE);
+    barrier();
+    *at = value;
+    barrier();
+    WRITE_ONCE(u->kind, 0);
+}
+
 /* Compares a few words; gives up when the owner gets between. */
-static void read_page(uint64_t page, uint64_t random)
+static void read_page(struct user *u, uint64_t page, uint64_t random)
 {
     volatile uint64_t *w = page_words(page);
     uint32_t oldest = versions[page];
-    uint64_t head = w[0];
+    uint64_t head = first_read(u, w);
     uint64_t word = FIRST_WORD, wrong = 0;
 
     check_head(page, head, oldest);
@@ -95,13 +117,23 @@ static void read_page(uint64_t page, uint64_t random)
     }
 }
 
-/* The owner knows all that it finds; what it writes would hide an error. */
-static void rewrite_page(uint64_t page)
+/*
+ * The owner knows all that it finds; what it writes would hide an error.  Sometimes it
+ * writes to a page that it has not read before.
+ */
+static void rewrite_page(struct user *u, uint64_t page, bool write_first)
 {
     volatile uint64_t *w = page_words(page);
     uint32_t version = versions[page];
-    uint64_t head = w[0];
+    uint64_t odd = content_head(page, version + 1), head;
 
+    if (write_first) {
+        first_write(u, w, odd);
+        head = content_head(page, version);
+    } else {
+        head = first_read(u, w);
+        w[0] = odd;
+    }
     if ((uint32_t)head != version) {
         bad_content(page, 0);
     }
@@ -112,7 +144,6 @@ static void rewrite_page(uint64_t page)
             break;
         }
     }
-    w[0] = content_head(page, version + 1);
     write_page(page, version + 2);
 }
 
@@ -133,9 +164,9 @@ void task_touch(struct user *u)
         }
         random = next_random(u);
         if (random & 3) {
-            read_page(going_to(u, below(random, u->pages)), next_random(u));
+            read_page(u, going_to(u, below(random, u->pages)), next_random(u));
         } else {
-            rewrite_page(going_to(u, own_page(u, random)));
+            rewrite_page(u, going_to(u, own_page(u, random)), random & 4);
         }
         count(u->counter);
         leave_region(u);

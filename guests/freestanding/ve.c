@@ -11,6 +11,9 @@
 
 #include "guest.h"
 
+#define CR2_KEPT            0x5ca1ab1e000ul     /* no page fault of the guest's own sets it */
+#define MAX_INSTRUCTION     15
+
 enum outcome { PAGE_RETRY, PAGE_FAILED };
 
 /* Found by vCPU 0, the same for all */
@@ -75,6 +78,27 @@ void ve_find(void)
     ve_wanted = true;
 }
 
+static void refuse(uint32_t which, uint64_t value)
+{
+    uint64_t before = rdmsr(ve.msr + which);
+
+    if (try_wrmsr(ve.msr + which, value) || rdmsr(ve.msr + which) != before) {
+        say("panic MSR %u takes 0x%lx", which, value);
+        stop(EXIT_PANIC);
+    }
+}
+
+/* How a refusal reaches the guest; the rules themselves are tested elsewhere. */
+static void check_refusals(struct cpu *cpu)
+{
+    refuse(PV_VE_MSR_FEATURES, ~0ul);
+    refuse(PV_VE_MSR_INFO_AREA, 0);
+    refuse(PV_VE_MSR_PV_PAGE, (uint64_t)cpu->page + 8);
+    refuse(PV_VE_MSR_NOTIFY, 8);
+    refuse(PV_VE_MSR_CONTROL, 8);
+    refuse(PV_VE_MSR_WAIT, PV_VE_WAIT(ve.slots, 1));
+}
+
 static void set_msr(uint32_t which, uint64_t value)
 {
     wrmsr(ve.msr + which, value);
@@ -109,6 +133,8 @@ void ve_enable(struct cpu *cpu)
     set_msr(PV_VE_MSR_CONTROL, PV_VE_CTL_ENABLE | (config.cpl0 ? PV_VE_CTL_CPL0 : 0) |
                                (config.if0 ? PV_VE_CTL_IF0 : 0));
     cpu->count->enabled = 1;
+    check_refusals(cpu);
+    wrcr2(CR2_KEPT);
 }
 
 static void acknowledge(struct cpu *cpu, uint32_t slot, uint32_t generation)
@@ -136,6 +162,25 @@ void ve_disable(struct cpu *cpu)
     say("vcpu %u disabled, woke %lu", cpu->number, woken);
 }
 
+/* Where kind and address are exact, and known: the first byte of a page, or a fetch. */
+static void check_access(struct cpu *cpu, const struct pv_ve_info *info, uint64_t kind,
+                         struct frame *f)
+{
+    const struct user *u = cpu->current->user;
+
+    if (kind == PV_VE_Q_FETCH) {
+        if (info->gla - f->rip >= MAX_INSTRUCTION) {
+            panic("bad address of a fetch", f);
+        }
+        cpu->count->exact[2]++;
+    } else if (u && u->kind && (u->at ^ info->gpa) < PAGE_SIZE) {
+        if (kind != u->kind || info->gla != u->at || info->gpa != u->at) {
+            panic("bad kind or address", f);
+        }
+        cpu->count->exact[kind == PV_VE_Q_WRITE]++;
+    }
+}
+
 /* What the host may never do, as far as the guest can see it. */
 static void check_info(struct cpu *cpu, const struct pv_ve_info *info, struct frame *f)
 {
@@ -156,6 +201,12 @@ static void check_info(struct cpu *cpu, const struct pv_ve_info *info, struct fr
     /* memory is mapped one to one */
     if (exact && info->gla / PAGE_SIZE != info->gpa / PAGE_SIZE) {
         panic("bad linear address", f);
+    }
+    if (exact) {
+        check_access(cpu, info, kind, f);
+    }
+    if (rdcr2() != CR2_KEPT) {
+        panic("#VE changed CR2", f);
     }
     if (cpu->slots_open[info->slot / 64] >> info->slot % 64 & 1) {
         panic("slot used before its acknowledgement", f);

@@ -87,6 +87,19 @@ static inline uint64_t rdmsr(uint32_t msr)
     return (uint64_t)hi << 32 | lo;
 }
 
+static inline uint64_t rdcr2(void)
+{
+    uint64_t value;
+
+    asm volatile("movq %%cr2, %0" : "=r"(value));
+    return value;
+}
+
+static inline void wrcr2(uint64_t value)
+{
+    asm volatile("movq %0, %%cr2" :: "r"(value));
+}
+
 static inline void cpuid(uint32_t leaf, uint32_t out[4])
 {
     asm volatile("cpuid" : "=a"(out[0]), "=b"(out[1]), "=c"(out[2]), "=d"(out[3])

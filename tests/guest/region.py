@@ -13,6 +13,32 @@ PAGES = running.REGION_PAGES
 STILL = 4                       # samples of a vCPU that does not run
 
 
+def page_of(place, symbol):
+    """(start, size) of the guest's page with that function: it is mapped one to one."""
+    symbols = subprocess.run(["nm", getattr(place, "config", place).guest], check=True,
+                             capture_output=True, text=True).stdout
+    at = next(int(line.split()[0], 16) for line in symbols.splitlines()
+              if line.split()[-1] == symbol)
+    return at & -report.PAGE, report.PAGE
+
+
+def count(vm, *names):
+    found = vm.stats()
+    for name in names:
+        found = found[name]
+    return found
+
+
+def until_more(vm, *names, more=1):
+    """Nothing in the guest's memory is read meanwhile: that could release it."""
+    before = count(vm, *names)
+
+    def check():
+        return count(vm, *names) >= before + more
+
+    return lambda: running.until(f"{more} more of {'/'.join(names)}", check)
+
+
 def change(vm, what, first=0, count=PAGES):
     """withhold, release or fail pages of the test region, by number"""
     vm.withheld(what, report.REGION_GPA + first * report.PAGE, count * report.PAGE)

@@ -17,7 +17,8 @@ HEADER = ["magic", "version", "ncpus", "state", "tsc_hz", "region_gpa", "pages",
           "bad_count"]
 CPU = ["compute", "touch", "ktouch", "ve_user", "ve_kernel", "parked", "awake", "waited",
        "retried", "notified", "spurious", "woken", "failed", "bad", "stall", "ticks",
-       "alive", "sleeping", "enabled", "stray"]
+       "alive", "sleeping", "enabled", "stray", "nmis", "exact_read", "exact_write",
+       "exact_fetch"]
 HEADER_WORDS = CPU_WORDS = 32
 
 
