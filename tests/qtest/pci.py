@@ -48,6 +48,10 @@ class Msix(Function):
         self.pending_bits = self.bar + (self.config(self.capability + 8) & ~7)
         self.enable()
 
+    def master(self, on):
+        """May it send messages at all?"""
+        self.put_config(4, 6 if on else 2)
+
     def enable(self, on=True):
         value = self.config(self.capability) & ~(1 << 31)
         self.put_config(self.capability, value | on << 31)
