@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The Linux test guest: Debian's cloud kernel, busybox, the driver, guests/linux."""
 
+import copy
 import pathlib
 import re
 import shutil
@@ -37,33 +38,48 @@ class Image:
     def __init__(self, build, work):
         build = pathlib.Path(build).resolve()
         self.pieces = build / "cache/nested"
-        self.initrd = str(pathlib.Path(work) / "linux-initrd")
         self.kernel = str(self.pieces / "linux")
         run(ROOT / "scripts/linux-driver", build)
         run("make", "-s", "-C", ROOT / "guests/linux", f"O={build}/guests/linux")
         self.program = build / "guests/linux/pages"
         origin = (self.pieces / "origin").read_text(encoding="ascii").split()[0]
         self.release = re.fullmatch("linux-image-(.*?)(-unsigned)?", origin)[1]
-        self.pack(pathlib.Path(work) / "linux-root", {
+        self.initrd = self.pack(pathlib.Path(work) / "linux-root", {
             "init": ROOT / "guests/linux/init",
             "bin/busybox": self.pieces / "busybox",
             "bin/pages": self.program,
             "bin/load": build / "guests/linux/load",
+            "bin/kexec": build / "guests/linux/kexec",
             "pv_ve.ko": build / "linux" / self.release / "pv_ve.ko",
         })
 
     def pack(self, root, files):
+        """Returns the archive, beside the folder in which it is put together."""
         for name, path in files.items():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, root / name)
-        (root / "bin/sh").symlink_to("busybox")
-        run("strip", "--strip-debug", root / "pv_ve.ko")
+        if (root / "bin").exists():
+            (root / "bin/sh").symlink_to("busybox")
+            run("strip", "--strip-debug", root / "pv_ve.ko")
         names = [str(path.relative_to(root)) for path in sorted(root.rglob("*"))]
-        with open(self.initrd, "wb") as file:
+        archive = root.with_suffix(".cpio")
+        with open(archive, "wb") as file:
             subprocess.run([str(self.pieces / "busybox"), "cpio", "-o", "-H", "newc"],
                            input="\n".join(names).encode(), stdout=file,
                            stderr=subprocess.DEVNULL, cwd=root, check=True)
         shutil.rmtree(root)
+        return str(archive)
+
+    def with_itself(self, work):
+        """The guest also has /linux and /initrd, which are its own."""
+        more = self.pack(pathlib.Path(work) / "itself",
+                         {"linux": self.kernel, "initrd": self.initrd})
+        image = copy.copy(self)
+        image.initrd = self.initrd + ".both"
+        with open(image.initrd, "wb") as both:
+            for path in self.initrd, more:
+                both.write(pathlib.Path(path).read_bytes())
+        return image
 
     def arguments(self, append=""):
         return ["-kernel", self.kernel, "-initrd", self.initrd,
