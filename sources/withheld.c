@@ -228,9 +228,16 @@ static bool take_away(Block *b, size_t page, Change change, Error **errp)
                      pv_ve_stash_copy(b->ram, page * qemu_ram_pagesize(b->ram)), errp);
 }
 
+/* A guest waits for it. */
+static void forget_try(RAMBlock *ram, ram_addr_t offset)
+{
+    QEMU_LOCK_GUARD(&lock);
+    clear_bit(offset / qemu_ram_pagesize(ram), find(ram)->tried);
+}
+
 /*
- * A thread of QEMU's own waits for the page: not for the first time?  The first message may
- * be old, of a vCPU that has left the guest since.
+ * A thread of QEMU's own waits for the page: twice in a row?  The first message may be old,
+ * of a vCPU that has left the guest since.
  */
 static bool still_waits(RAMBlock *ram, ram_addr_t offset)
 {
@@ -296,8 +303,10 @@ static void touched(RAMBlock *ram, ram_addr_t offset, uint32_t tid)
     }
     switch (pv_ve_tell_blocked(ram, offset, tid)) {
     case PV_VE_BLOCKED_VCPU:
+        forget_try(ram, offset);
         break;
     case PV_VE_BLOCKED_WORKER:
+        forget_try(ram, offset);
         on_worker(ram, offset);
         break;
     case PV_VE_BLOCKED_OTHER:

@@ -15,7 +15,7 @@
  * lead to (touched.c), else for one of the pages.  If that was not its own it is harmless:
  * its task, which cannot go on anyway, sleeps until the one has come and then touches
  * the other.  The message may be there before its vCPU sleeps.  If it can be but one, that
- * is kicked all the same, and then its registers have to tell the page.
+ * is kicked all the same, and then its registers have to tell that page.
  *
  * Any thread may read the statistics of a vCPU while it runs:
  *
@@ -74,7 +74,7 @@ static struct {
     uint64_t turn;
     bool looking;               /* the thread looks by itself, every now and then */
     void *page[MAX_PAGES];      /* that workers wait for; newest last */
-    bool told[MAX_PAGES];       /* a vCPU was kicked for it */
+    PvVeKvmPage state[MAX_PAGES];
     unsigned nr_pages;
 } watch;
 
@@ -216,17 +216,17 @@ static void drop_page(unsigned index)
     watch.nr_pages--;
     memmove(&watch.page[index], &watch.page[index + 1],
             (watch.nr_pages - index) * sizeof(watch.page[0]));
-    memmove(&watch.told[index], &watch.told[index + 1],
-            (watch.nr_pages - index) * sizeof(watch.told[0]));
+    memmove(&watch.state[index], &watch.state[index + 1],
+            (watch.nr_pages - index) * sizeof(watch.state[0]));
 }
 
-static void add_page(void *page, bool told)
+static void add_page(void *page, PvVeKvmPage state)
 {
     if (watch.nr_pages == MAX_PAGES) {
         drop_page(0);
     }
     watch.page[watch.nr_pages] = page;
-    watch.told[watch.nr_pages++] = told;
+    watch.state[watch.nr_pages++] = state;
 }
 
 static void drop_arrived(void)
@@ -241,26 +241,38 @@ static void drop_arrived(void)
 /* The newest of those that nobody was kicked for, else the one that it was longest ago. */
 static void *take_page(void)
 {
+    PvVeKvmPage state;
     unsigned at = 0;
     void *page;
 
     for (unsigned i = watch.nr_pages; i-- > 0; ) {
-        if (!watch.told[i]) {
+        if (watch.state[i] == PV_VE_NEWS) {
             at = i;
             break;
         }
     }
     page = watch.page[at];
+    state = watch.state[at] == PV_VE_NEWS ? PV_VE_TAKEN : watch.state[at];
     drop_page(at);
-    add_page(page, true);
+    add_page(page, state);
     return page;
 }
 
-static void mark_told(void *page, bool told)
+static void mark(void *page, PvVeKvmPage state)
 {
     for (unsigned i = 0; i < watch.nr_pages; i++) {
         if (watch.page[i] == page) {
-            watch.told[i] = told;
+            watch.state[i] = state;
+        }
+    }
+}
+
+/* Nothing came of a kick for it. */
+static void give_back(void *page)
+{
+    for (unsigned i = 0; i < watch.nr_pages; i++) {
+        if (watch.page[i] == page && watch.state[i] == PV_VE_TAKEN) {
+            watch.state[i] = PV_VE_NEWS;
         }
     }
 }
@@ -284,7 +296,7 @@ static bool kick(CPUState *cpu, PvVeKvmSleep sleep)
     page = take_page();
     trace_pv_ve_kvm_halted(cpu->cpu_index, page);
     if (!pv_ve_kvm_kick(cpu, page, sleep)) {
-        mark_told(page, false);
+        give_back(page);
         forget(cpu);
         return false;
     }
@@ -324,7 +336,7 @@ void pv_ve_kvm_worker_blocked(void *page)
     bool found;
 
     QEMU_LOCK_GUARD(&watch.lock);
-    add_page(page, false);
+    add_page(page, PV_VE_NEWS);
     found = look();
     if (!found && (cpu = find_about_to_halt())) {
         found = kick(cpu, PV_VE_HALTS_SOON);
@@ -379,30 +391,30 @@ void pv_ve_kvm_forget(CPUState *cpu)
     forget(cpu);
 }
 
-bool pv_ve_kvm_is_awaited(void *page)
+PvVeKvmPage pv_ve_kvm_page(void *page)
 {
     QEMU_LOCK_GUARD(&watch.lock);
     for (unsigned i = 0; i < watch.nr_pages; i++) {
         if (watch.page[i] == page) {
-            return true;
+            return watch.state[i];
         }
     }
-    return false;
+    return PV_VE_UNHEARD;
 }
 
 void pv_ve_kvm_missed(void *guess)
 {
     WITH_QEMU_LOCK_GUARD(&watch.lock) {
-        mark_told(guess, false);
+        give_back(guess);
     }
     event_notifier_set(&watch.news);
 }
 
-void pv_ve_kvm_guessed(void *guess, void *page)
+void pv_ve_kvm_delivered(void *guess, void *page)
 {
     QEMU_LOCK_GUARD(&watch.lock);
-    mark_told(guess, false);
-    mark_told(page, true);
+    give_back(guess);
+    mark(page, PV_VE_TOLD);
 }
 
 void pv_ve_kvm_start_watch(void)

@@ -229,32 +229,27 @@ static void inject(CPUState *cpu, PvVeKvmSleep sleep)
     }
 }
 
-/* KVM halts nobody for a page whom no interrupt could wake up just now. */
-static bool may_be_halted(CPUState *cpu, const PvVeGuestState *guest)
-{
-    return guest->interrupts_on && !cpu->kvm_run->s.regs.events.interrupt.shadow &&
-           pv_ve_kvm_still_halted(cpu);
-}
-
 /*
- * What the vCPU touches, as far as that can be told, rather than what was guessed.  One that
- * may as well be awake is not believed to touch what nobody is known to wait for: NULL.
+ * What the vCPU touches, as far as that can be told, rather than what was guessed.  NULL if
+ * that is too uncertain:
+ *
+ * - one that may as well be awake is believed only in user mode, and only if its registers
+ *   tell that very page;
+ * - for the kernel nothing is guessed.  KVM halts a vCPU for other pages, too, which the host
+ *   has swapped out or never had, and the kernel would sleep with whatever locks it holds.
  */
 static void *true_page(CPUState *cpu, void *guess, PvVeKvmSleep sleep, PvVeFault *fault)
 {
     void *page = pv_ve_kvm_touched(cpu, &fault->asked);
 
-    if (sleep == PV_VE_HALTS_SOON && !fault->asked) {
+    if (sleep == PV_VE_HALTS_SOON && (page != guess || fault->guest.cpl < 3)) {
         pv_ve_kvm_forget(cpu);          /* if it is halted, that is to be seen first */
         return NULL;
     }
-    if (!page) {
+    if (!page && fault->guest.cpl == 3) {
         fault->asked = true;
         fault->guessed = true;
         return guess;
-    }
-    if (page != guess) {
-        pv_ve_kvm_guessed(guess, page);
     }
     return page;
 }
@@ -262,13 +257,12 @@ static void *true_page(CPUState *cpu, void *guess, PvVeKvmSleep sleep, PvVeFault
 static PvVeKick decide(CPUState *cpu, void *page, PvVeKvmSleep sleep)
 {
     PvVeFault fault = { .asked = true };
+    void *guess = page;
 
     fault.guest = guest_state(cpu);
     RCU_READ_LOCK_GUARD();
     if (sleep != PV_VE_SLEEPS_ITSELF) {
-        void *guess = page;
-
-        if (!may_be_halted(cpu, &fault.guest)) {
+        if (!pv_ve_kvm_still_halted(cpu)) {
             page = NULL;
         } else if (!fault.guest.mode) {
             page = true_page(cpu, guess, sleep, &fault);
@@ -283,6 +277,9 @@ static PvVeKick decide(CPUState *cpu, void *page, PvVeKvmSleep sleep)
     }
     switch (pv_ve_fault(cpu, &fault)) {
     case PV_VE_DELIVER:
+        if (sleep != PV_VE_SLEEPS_ITSELF) {
+            pv_ve_kvm_delivered(guess, page);
+        }
         inject(cpu, sleep);
         return PV_VE_KICK_SENT;
     case PV_VE_BLOCK:

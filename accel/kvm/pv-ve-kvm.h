@@ -40,10 +40,10 @@ bool pv_ve_kvm_kick(CPUState *cpu, void *page, PvVeKvmSleep sleep);
 
 /*
  * The missing page that @cpu touches, with its registers in kvm_run and in long mode: an
- * address of the host, NULL if it cannot be found out.  @awaited: a worker waits for it,
+ * address of the host, NULL if it cannot be found out.  @asked: a worker waits for it,
  * so it has been asked for.  In its thread, in an RCU critical section.
  */
-void *pv_ve_kvm_touched(CPUState *cpu, bool *awaited);
+void *pv_ve_kvm_touched(CPUState *cpu, bool *asked);
 
 /* ---- halted.c ---- */
 
@@ -66,16 +66,20 @@ void pv_ve_kvm_worker_blocked(void *page);
 bool pv_ve_kvm_still_halted(CPUState *cpu);
 /* Nothing was decided about its last kick: if it is halted, it is to be found again. */
 void pv_ve_kvm_forget(CPUState *cpu);
-/* Does a worker wait for this page? */
-bool pv_ve_kvm_is_awaited(void *page);
+/* What is known of a page that a vCPU could be halted for; the likelier the later. */
+typedef enum PvVeKvmPage {
+    PV_VE_TOLD,            /* a worker waits for it, and #VE was delivered for it */
+    PV_VE_UNHEARD,         /* no worker waits for it, as far as is known by now */
+    PV_VE_NEWS,             /* a worker waits for it */
+    PV_VE_TAKEN,           /* and a vCPU is kicked for it just now */
+} PvVeKvmPage;
+
+PvVeKvmPage pv_ve_kvm_page(void *page);
 /* A vCPU was kicked for @guess, and nothing came of it: who touches that is to be found. */
 void pv_ve_kvm_missed(void *guess);
 /* The guest may have enabled delivery on a vCPU.  Any thread. */
 void pv_ve_kvm_look_again(void);
-/*
- * One of the pages that workers wait for was @guess for a vCPU, which really touches
- * @page.
- */
-void pv_ve_kvm_guessed(void *guess, void *page);
+/* A vCPU was kicked for @guess, and #VE was delivered to it for @page. */
+void pv_ve_kvm_delivered(void *guess, void *page);
 
 #endif

@@ -8,8 +8,9 @@
  * then the walk to it is what the processor could not finish.
  *
  * A register can also hold an address that the instruction does not use; so what counts
- * most is a page that a worker waits for.  Nothing that is missing is touched for it.  No
- * answer, or a wrong one, is harmless.
+ * most is a page that has just begun to be waited for, and least one that #VE was delivered
+ * for before.  Nothing that is missing is touched for it.  No answer, or a wrong one, is
+ * harmless.
  */
 #include "qemu/osdep.h"
 #include "cpu.h"
@@ -48,7 +49,7 @@ static void *first_needed(const struct kvm_sregs *sregs, uint64_t gva)
     return NULL;
 }
 
-void *pv_ve_kvm_touched(CPUState *cpu, bool *awaited)
+void *pv_ve_kvm_touched(CPUState *cpu, bool *asked)
 {
     const struct kvm_sync_regs *run = &cpu->kvm_run->s.regs;
     const struct kvm_regs *r = &run->regs;
@@ -56,20 +57,23 @@ void *pv_ve_kvm_touched(CPUState *cpu, bool *awaited)
         r->rip, r->rsp - 8, r->rax, r->rbx, r->rcx, r->rdx, r->rsi, r->rdi, r->rbp,
         r->r8, r->r9, r->r10, r->r11, r->r12, r->r13, r->r14, r->r15,
     };
-    void *any = NULL;
+    PvVeKvmPage best_state = PV_VE_UNHEARD;
+    void *best = NULL;
 
     for (unsigned i = 0; i < ARRAY_SIZE(address); i++) {
         void *host = first_needed(&run->sregs, address[i]);
+        PvVeKvmPage state;
 
         if (!host || !pv_ve_is_missing(host)) {
             continue;
         }
-        any = pv_ve_page_start(host);
-        if (pv_ve_kvm_is_awaited(any)) {
-            *awaited = true;
-            return any;
+        host = pv_ve_page_start(host);
+        state = pv_ve_kvm_page(host);
+        if (!best || state > best_state) {
+            best = host;
+            best_state = state;
         }
     }
-    *awaited = false;
-    return any;
+    *asked = best_state != PV_VE_UNHEARD;
+    return best;
 }
