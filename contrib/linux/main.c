@@ -107,9 +107,8 @@ static int __init pv_ve_init(void)
 	ret = find_host();
 	if (ret)
 		return ret;
-	ret = pv_ve_find_extable();
-	if (ret) {
-		pr_err("this kernel does not tell where its exception tables are (%d)\n", ret);
+	if (!pv_ve_find_functions()) {
+		pr_err("this kernel does not tell where its exception tables are\n");
 		return -ENODEV;
 	}
 	ret = pv_ve_pci_register();
