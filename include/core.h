@@ -23,7 +23,8 @@
 typedef enum PvVeBlocked {
     PV_VE_BLOCKED_VCPU,         /* a vCPU's, in the guest */
     PV_VE_BLOCKED_WORKER,       /* the accelerator's, for a vCPU; nothing interrupts it */
-    PV_VE_BLOCKED_OTHER,        /* one of QEMU's own, or it was; it cannot be helped */
+    PV_VE_BLOCKED_OUTSIDE,      /* a vCPU's, outside of the guest; it may have left it since */
+    PV_VE_BLOCKED_OTHER,        /* another one of QEMU's own; it cannot be helped */
 } PvVeBlocked;
 
 /*

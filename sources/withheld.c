@@ -33,7 +33,7 @@ typedef struct Block {
     unsigned long *suppressed;  /* withheld, no #VE */
     unsigned long *failed;
     unsigned long *awaited;     /* missing, and a worker of the accelerator waits for it */
-    unsigned long *tried;       /* missing, and a thread of QEMU's own has touched it */
+    uint32_t *outside;          /* id of the vCPU's thread that touched it out there, 0: none */
     void **content;             /* of each missing page; NULL where vCPUs are held back */
     size_t nr_missing;
 } Block;
@@ -109,7 +109,7 @@ static bool mark(Block *b, size_t page, Change change)
     put_bit(page, b->failed, change == FAIL);
     if (change == RELEASE) {
         clear_bit(page, b->awaited);
-        clear_bit(page, b->tried);
+        b->outside[page] = 0;
     }
     count(b, test_bit(page, b->missing));
     /* Before anybody else can find nothing missing and disarm. */
@@ -228,24 +228,35 @@ static bool take_away(Block *b, size_t page, Change change, Error **errp)
                      pv_ve_stash_copy(b->ram, page * qemu_ram_pagesize(b->ram)), errp);
 }
 
-/* A guest waits for it. */
-static void forget_try(RAMBlock *ram, ram_addr_t offset)
+/* A vCPU's thread waits for the page in the guest; so it did not wait outside. */
+static void not_outside(RAMBlock *ram, ram_addr_t offset, uint32_t tid)
 {
+    uint32_t *noted;
+
     QEMU_LOCK_GUARD(&lock);
-    clear_bit(offset / qemu_ram_pagesize(ram), find(ram)->tried);
+    noted = &find(ram)->outside[offset / qemu_ram_pagesize(ram)];
+    if (*noted == tid) {
+        *noted = 0;
+    }
 }
 
 /*
- * A thread of QEMU's own waits for the page: twice in a row?  The first message may be old,
- * of a vCPU that has left the guest since.
+ * A vCPU's thread waits for the page outside of the guest: not for the first time?  The first
+ * message may be old, and the thread have left the guest since.
  */
-static bool still_waits(RAMBlock *ram, ram_addr_t offset)
+static bool waits_outside(RAMBlock *ram, ram_addr_t offset, uint32_t tid)
 {
+    size_t page = offset / qemu_ram_pagesize(ram);
+    bool again;
     Block *b;
 
     QEMU_LOCK_GUARD(&lock);
     b = find(ram);
-    return test_and_set_bit(offset / qemu_ram_pagesize(ram), b->tried);
+    again = b->outside[page];
+    if (test_bit(page, b->missing)) {
+        b->outside[page] = tid;
+    }
+    return again;
 }
 
 /*
@@ -303,18 +314,20 @@ static void touched(RAMBlock *ram, ram_addr_t offset, uint32_t tid)
     }
     switch (pv_ve_tell_blocked(ram, offset, tid)) {
     case PV_VE_BLOCKED_VCPU:
-        forget_try(ram, offset);
+        not_outside(ram, offset, tid);
         break;
     case PV_VE_BLOCKED_WORKER:
-        forget_try(ram, offset);
         on_worker(ram, offset);
         break;
-    case PV_VE_BLOCKED_OTHER:
-        if (still_waits(ram, offset)) {
+    case PV_VE_BLOCKED_OUTSIDE:
+        if (waits_outside(ram, offset, tid)) {
             supply(ram, offset);
         } else {
             pv_ve_stash_wake(ram, offset);
         }
+        break;
+    case PV_VE_BLOCKED_OTHER:
+        supply(ram, offset);
         break;
     }
 }
@@ -346,7 +359,7 @@ static Block *need_block(RAMBlock *ram)
     b->suppressed = bitmap_new(pages);
     b->failed = bitmap_new(pages);
     b->awaited = bitmap_new(pages);
-    b->tried = bitmap_new(pages);
+    b->outside = g_new0(uint32_t, pages);
     b->content = pv_ve_can_hold() ? NULL : g_new0(void *, pages);
     memory_region_ref(ram->mr);
     QEMU_LOCK_GUARD(&lock);

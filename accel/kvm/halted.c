@@ -12,9 +12,9 @@
  * So what is kept is the set of pages that workers wait for, and which vCPUs are halted
  * is found out by looking: when a worker's message comes, and every now and then as long
  * as workers wait.  A vCPU that is halted gets #VE for the page that its registers
- * lead to (touched.c), else for one of the pages.  If that was not its own it is harmless:
- * its task, which cannot go on anyway, sleeps until the one has come and then touches
- * the other.  The message may be there before its vCPU sleeps.  If it can be but one, that
+ * lead to (touched.c), else, in user mode, for one of the pages.  If that was not its own, its
+ * task, which cannot go on anyway, sleeps until the one has come and then touches the
+ * other.  The message may be there before its vCPU sleeps.  If it can be but one, that
  * is kicked all the same, and then its registers have to tell that page.
  *
  * Any thread may read the statistics of a vCPU while it runs:
@@ -220,8 +220,16 @@ static void drop_page(unsigned index)
             (watch.nr_pages - index) * sizeof(watch.state[0]));
 }
 
+/* Once: what was known of it is over, but for a kick that is on its way. */
 static void add_page(void *page, PvVeKvmPage state)
 {
+    for (unsigned i = 0; i < watch.nr_pages; i++) {
+        if (watch.page[i] == page) {
+            state = watch.state[i] == PV_VE_TAKEN ? PV_VE_TAKEN : state;
+            drop_page(i);
+            break;
+        }
+    }
     if (watch.nr_pages == MAX_PAGES) {
         drop_page(0);
     }
@@ -295,12 +303,17 @@ static bool kick(CPUState *cpu, PvVeKvmSleep sleep)
     }
     page = take_page();
     trace_pv_ve_kvm_halted(cpu->cpu_index, page);
-    if (!pv_ve_kvm_kick(cpu, page, sleep)) {
+    switch (pv_ve_kvm_kick(cpu, page, sleep)) {
+    case PV_VE_KVM_KICKED:
+        return true;
+    case PV_VE_KVM_SPARED:
+        give_back(page);
+        return true;
+    default:
         give_back(page);
         forget(cpu);
         return false;
     }
-    return true;
 }
 
 /* True if somebody was found, and nobody has to be tried again. */

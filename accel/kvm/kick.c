@@ -98,14 +98,14 @@ static bool is_spared(CPUState *cpu, Kick *k, void *page)
 }
 
 /* KVM leaves the registers in kvm_run by itself, so the signal is all it takes. */
-bool pv_ve_kvm_kick(CPUState *cpu, void *page, PvVeKvmSleep sleep)
+PvVeKvmKick pv_ve_kvm_kick(CPUState *cpu, void *page, PvVeKvmSleep sleep)
 {
     Kick *k = kick_of(cpu);
     bool spared;
 
     WITH_QEMU_LOCK_GUARD(&k->lock) {
         if (!k->in_guest || k->sent) {
-            return false;
+            return PV_VE_KVM_NOT_THERE;
         }
         spared = is_spared(cpu, k, page);
         if (!spared) {
@@ -116,7 +116,7 @@ bool pv_ve_kvm_kick(CPUState *cpu, void *page, PvVeKvmSleep sleep)
         }
     }
     pv_ve_count_kick(cpu, spared ? PV_VE_KICK_SPARED : PV_VE_KICK_SENT);
-    return true;
+    return spared ? PV_VE_KVM_SPARED : PV_VE_KVM_KICKED;
 }
 
 static CPUState *cpu_of_thread(uint32_t tid)
@@ -157,7 +157,7 @@ PvVeBlocked pv_ve_kvm_blocked(RAMBlock *block, ram_addr_t offset, uint32_t tid)
         return PV_VE_BLOCKED_WORKER;
     }
     if (!pv_ve_kvm_in_guest(cpu)) {
-        return PV_VE_BLOCKED_OTHER;
+        return PV_VE_BLOCKED_OUTSIDE;
     }
     if (pv_ve_may_reflect(cpu)) {
         pv_ve_kvm_kick(cpu, page, PV_VE_SLEEPS_ITSELF);
@@ -268,7 +268,6 @@ static PvVeKick decide(CPUState *cpu, void *page, PvVeKvmSleep sleep)
             page = true_page(cpu, guess, sleep, &fault);
         }
         if (!page) {
-            pv_ve_kvm_missed(guess);
             return PV_VE_KICK_LATE;
         }
     }
@@ -316,6 +315,14 @@ static bool others_want(CPUState *cpu)
            cpu->stop || cpu->unplug;
 }
 
+/* Nothing came of a kick. */
+static void in_vain(void *page, PvVeKvmSleep sleep)
+{
+    if (page && sleep != PV_VE_SLEEPS_ITSELF) {
+        pv_ve_kvm_missed(page);
+    }
+}
+
 /* True if KVM_RUN was left for us, and may be entered again at once. */
 static bool left_for_us(CPUState *cpu, int run_ret)
 {
@@ -343,6 +350,7 @@ static bool left_for_us(CPUState *cpu, int run_ret)
     }
     if (page && !ours) {
         pv_ve_count_kick(cpu, PV_VE_KICK_LATE);
+        in_vain(page, sleep);
     }
     if (!ours) {
         return false;
@@ -352,6 +360,7 @@ static bool left_for_us(CPUState *cpu, int run_ret)
         if (page && sleep != PV_VE_SLEEPS_ITSELF) {
             pv_ve_kvm_forget(cpu);
         }
+        in_vain(page, sleep);
         return false;
     }
     if (page) {
@@ -359,6 +368,7 @@ static bool left_for_us(CPUState *cpu, int run_ret)
         learn(cpu, k, page, result);
         if (result != PV_VE_KICK_SENT) {
             pv_ve_count_kick(cpu, result);
+            in_vain(page, sleep);
         }
     }
     return true;

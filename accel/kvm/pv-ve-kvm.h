@@ -29,12 +29,17 @@ typedef enum PvVeKvmSleep {
     PV_VE_HALTS_SOON,           /* KVM halts it perhaps, for a page that a worker waits for */
 } PvVeKvmSleep;
 
+typedef enum PvVeKvmKick {
+    PV_VE_KVM_KICKED,
+    PV_VE_KVM_SPARED,           /* experience has shown that it would be in vain */
+    PV_VE_KVM_NOT_THERE,        /* not in the guest, or kicked already */
+} PvVeKvmKick;
+
 /*
- * Let @cpu's thread decide about a #VE for the missing page at host address @page, unless
- * experience has shown that it would be in vain.  False if it is not in the guest, or has been
- * kicked already.  Any thread, in an RCU critical section.
+ * Let @cpu's thread decide about a #VE for the missing page at host address @page.  Any
+ * thread, in an RCU critical section.
  */
-bool pv_ve_kvm_kick(CPUState *cpu, void *page, PvVeKvmSleep sleep);
+PvVeKvmKick pv_ve_kvm_kick(CPUState *cpu, void *page, PvVeKvmSleep sleep);
 
 /* ---- touched.c ---- */
 
@@ -68,10 +73,10 @@ bool pv_ve_kvm_still_halted(CPUState *cpu);
 void pv_ve_kvm_forget(CPUState *cpu);
 /* What is known of a page that a vCPU could be halted for; the likelier the later. */
 typedef enum PvVeKvmPage {
-    PV_VE_TOLD,            /* a worker waits for it, and #VE was delivered for it */
-    PV_VE_UNHEARD,         /* no worker waits for it, as far as is known by now */
-    PV_VE_NEWS,             /* a worker waits for it */
-    PV_VE_TAKEN,           /* and a vCPU is kicked for it just now */
+    PV_VE_TOLD,                 /* a worker waits for it, and #VE was delivered for it */
+    PV_VE_UNHEARD,              /* no worker waits for it, as far as is known by now */
+    PV_VE_NEWS,                 /* a worker waits for it */
+    PV_VE_TAKEN,                /* and a vCPU is kicked for it just now */
 } PvVeKvmPage;
 
 PvVeKvmPage pv_ve_kvm_page(void *page);

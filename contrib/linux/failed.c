@@ -147,10 +147,10 @@ static unsigned long address_of(struct pt_regs *regs, const struct pv_ve_fault *
 		return f->gla;
 	if (find_in(regs->ip & PAGE_MASK, 1, pfn) == 0)
 		return regs->ip;
-	page = current->mm ? find_in_mm(current->mm, pfn) : 0;
 	operand = operand_of(regs);
-	if (page && (operand ^ page) < PAGE_SIZE)
+	if (find_in(operand & PAGE_MASK, 1, pfn) == 0)
 		return operand;
+	page = current->mm ? find_in_mm(current->mm, pfn) : 0;
 	return page ? page | (f->gpa & ~PAGE_MASK) : regs->ip;
 }
 

@@ -130,11 +130,11 @@ void ve_enable(struct cpu *cpu)
     set_msr(PV_VE_MSR_PV_PAGE, (uint64_t)cpu->page);
     set_msr(PV_VE_MSR_NOTIFY, notify_value(cpu));
     cpu->ve_enabled = true;
+    wrcr2(CR2_KEPT);
     set_msr(PV_VE_MSR_CONTROL, PV_VE_CTL_ENABLE | (config.cpl0 ? PV_VE_CTL_CPL0 : 0) |
                                (config.if0 ? PV_VE_CTL_IF0 : 0));
     cpu->count->enabled = 1;
     check_refusals(cpu);
-    wrcr2(CR2_KEPT);
 }
 
 static void acknowledge(struct cpu *cpu, uint32_t slot, uint32_t generation)
