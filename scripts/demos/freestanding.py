@@ -15,7 +15,6 @@ from . import common
 BEFORE = 2.0            # seconds that the speed on the source is measured
 OVERHEAD = 64           # MiB of guest memory besides the test region
 RUNS = 3
-TASKS = 8
 
 KINDS = {"compute": lambda s: s.total("compute"),
          "touch": lambda s: s.total("touch", "ktouch")}

@@ -24,9 +24,6 @@ AFTER = 2.0             # seconds that the picture shows after the last page
 PAUSE = 0.05            # seconds between samples
 OVERHEAD = 192          # MiB of guest memory besides the region that is touched
 RUNS = 1
-# Linux charges a task for the time that the vCPU is frozen on its behalf, so with few of them
-# the others do well without pv-ve, too.
-TASKS = 32
 
 KINDS = {kind: lambda s, kind=kind: s.count[kind]
          for kind in ("compute", "touch", "file", "pipe", "fork")}
