@@ -220,15 +220,25 @@ static void drop_page(unsigned index)
             (watch.nr_pages - index) * sizeof(watch.state[0]));
 }
 
-/* Once: what was known of it is over, but for a kick that is on its way. */
-static void add_page(void *page, PvVeKvmPage state)
+/* Its index, or -1.  A page is listed once. */
+static int find_page(void *page)
 {
     for (unsigned i = 0; i < watch.nr_pages; i++) {
         if (watch.page[i] == page) {
-            state = watch.state[i] == PV_VE_TAKEN ? PV_VE_TAKEN : state;
-            drop_page(i);
-            break;
+            return i;
         }
+    }
+    return -1;
+}
+
+/* What was known of it is over, but for a kick that is on its way. */
+static void add_page(void *page, PvVeKvmPage state)
+{
+    int at = find_page(page);
+
+    if (at >= 0) {
+        state = watch.state[at] == PV_VE_TAKEN ? PV_VE_TAKEN : state;
+        drop_page(at);
     }
     if (watch.nr_pages == MAX_PAGES) {
         drop_page(0);
@@ -266,22 +276,13 @@ static void *take_page(void)
     return page;
 }
 
-static void mark(void *page, PvVeKvmPage state)
-{
-    for (unsigned i = 0; i < watch.nr_pages; i++) {
-        if (watch.page[i] == page) {
-            watch.state[i] = state;
-        }
-    }
-}
-
 /* Nothing came of a kick for it. */
 static void give_back(void *page)
 {
-    for (unsigned i = 0; i < watch.nr_pages; i++) {
-        if (watch.page[i] == page && watch.state[i] == PV_VE_TAKEN) {
-            watch.state[i] = PV_VE_NEWS;
-        }
+    int at = find_page(page);
+
+    if (at >= 0 && watch.state[at] == PV_VE_TAKEN) {
+        watch.state[at] = PV_VE_NEWS;
     }
 }
 
@@ -406,13 +407,11 @@ void pv_ve_kvm_forget(CPUState *cpu)
 
 PvVeKvmPage pv_ve_kvm_page(void *page)
 {
+    int at;
+
     QEMU_LOCK_GUARD(&watch.lock);
-    for (unsigned i = 0; i < watch.nr_pages; i++) {
-        if (watch.page[i] == page) {
-            return watch.state[i];
-        }
-    }
-    return PV_VE_UNHEARD;
+    at = find_page(page);
+    return at >= 0 ? watch.state[at] : PV_VE_UNHEARD;
 }
 
 void pv_ve_kvm_missed(void *guess)
@@ -425,9 +424,14 @@ void pv_ve_kvm_missed(void *guess)
 
 void pv_ve_kvm_delivered(void *guess, void *page)
 {
+    int at;
+
     QEMU_LOCK_GUARD(&watch.lock);
     give_back(guess);
-    mark(page, PV_VE_TOLD);
+    at = find_page(page);
+    if (at >= 0) {
+        watch.state[at] = PV_VE_TOLD;
+    }
 }
 
 void pv_ve_kvm_start_watch(void)

@@ -9,8 +9,8 @@
  *
  * A register can also hold an address that the instruction does not use; so what counts
  * most is a page that has just begun to be waited for, and least one that #VE was delivered
- * for before.  Nothing that is missing is touched for it.  A wrong
- * answer costs a task some sleep, or, if that page fails, its life.
+ * for before.  Nothing that is missing is touched for it.  A wrong answer costs a task some
+ * sleep, or, if that page fails, its life.
  */
 #include "qemu/osdep.h"
 #include "cpu.h"
