@@ -27,8 +27,6 @@ static void post(PvVe *ve, PvVeVcpu *v, unsigned index)
 
 void pv_ve_finish(PvVe *ve, PvVeVcpu *v, unsigned index, bool failed)
 {
-    /* Who did not touch the page must not suffer; who did touches it again. */
-    failed = failed && !v->slots.slot[index].guessed;
     trace_pv_ve_finish(v - ve->vcpu, index, v->slots.slot[index].generation, failed);
     pv_ve_slots_done(&v->slots, index, failed);
     v->stats.resolved += !failed;

@@ -205,7 +205,6 @@ static PvVeDecline deliver(PvVe *ve, PvVeVcpu *v, const PvVeFault *f, RAMBlock *
         return PV_VE_DECLINE_SLOTS;
     }
     v->slots.slot[index].gpa = f->gpa;
-    v->slots.slot[index].guessed = f->guessed;
 
     state = pv_ve_await(ve, v, index, block, page, source);
     *arrived = state == PV_VE_PAGE_PRESENT;

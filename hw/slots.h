@@ -33,8 +33,6 @@ typedef struct PvVeSlot {
     bool failed;            /* DONE: will never come */
     bool posted;            /* DONE: the guest was told by the host word */
     bool waited;            /* counted as waited for */
-    bool guessed;           /* the page may be another vCPU's matter; not migrated, as
-                               failed pages are not */
 } PvVeSlot;
 
 typedef struct PvVeSlots {

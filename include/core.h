@@ -96,7 +96,6 @@ typedef struct PvVeFault {
     hwaddr gpa;
     uint64_t gla;               /* if PV_VE_Q_GLA_VALID */
     uint32_t qualification;     /* PV_VE_Q_* */
-    bool guessed;               /* it may be another's: it is not told of a failure */
     bool asked;                 /* the host has seen an access to it and asked for the page */
     PvVeGuestState guest;
 } PvVeFault;

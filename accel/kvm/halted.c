@@ -9,13 +9,10 @@
  * - an interrupt lets the guest go on meanwhile, with another task perhaps;
  * - who touches a page that a worker waits for already is halted without any message.
  *
- * So what is kept is the set of pages that workers wait for, and which vCPUs are halted
- * is found out by looking: when a worker's message comes, and every now and then as long
- * as workers wait.  A vCPU that is halted gets #VE for the page that its registers
- * lead to (touched.c), else, in user mode, for one of the pages.  If that was not its own, its
- * task, which cannot go on anyway, sleeps until the one has come and then touches the
- * other.  The message may be there before its vCPU sleeps.  If it can be but one, that
- * is kicked all the same, and then its registers have to tell that page.
+ * So which vCPUs are halted is found out by looking: when a worker's message comes, and
+ * every now and then as long as one of the pages is missing that workers wait for.  One
+ * that is halted is kicked, and its thread sees what it touches (touched.c).  A message may
+ * be there before its vCPU sleeps; if it can be but one, that is kicked all the same.
  *
  * Any thread may read the statistics of a vCPU while it runs:
  *
@@ -48,7 +45,6 @@
  */
 #define LOOK_FIRST_NS   (20 * SCALE_US)
 #define LOOK_EVERY_NS   (1 * SCALE_MS)      /* short against a guest's timer tick */
-#define MAX_PAGES       128     /* KVM has at most 64 workers for a vCPU */
 
 enum { BLOCKING, PF_TAKEN, EXITS, NR_STATS };
 
@@ -61,21 +57,15 @@ static const char *const stat_name[NR_STATS] = {
 static off_t stat_at[NR_STATS];     /* in the file; the same for all vCPUs */
 
 /* What was seen of a vCPU when it was kicked last. */
-typedef struct Seen {
-    uint64_t stat[NR_STATS];
-    uint64_t turn;
-} Seen;
+typedef uint64_t Seen[NR_STATS];
 
 static struct {
     QemuMutex lock;             /* a leaf but for the locks of pages and kicks */
     EventNotifier news;         /* for the thread: look, and soon again */
     QemuThread thread;
     Seen *seen;                 /* by cpu_index */
-    uint64_t turn;
     bool looking;               /* the thread looks by itself, every now and then */
-    void *page[MAX_PAGES];      /* that workers wait for; newest last */
-    PvVeKvmPage state[MAX_PAGES];
-    unsigned nr_pages;
+    GPtrArray *pages;           /* of the host; that workers wait for, each once */
 } watch;
 
 static bool read_all(int fd, void *buffer, size_t size, off_t at)
@@ -133,7 +123,12 @@ uint64_t pv_ve_kvm_exits(CPUState *cpu)
     return read_stat(cpu, EXITS);
 }
 
-/* ---- Which vCPU, which page?  Lock held. ---------------------------------- */
+/* ---- Which vCPU?  Lock held. ------------------------------------------------ */
+
+static uint64_t *seen_of(CPUState *cpu)
+{
+    return watch.seen[cpu->cpu_index];
+}
 
 /* Faults first: one that comes in between is not taken for one that was seen. */
 static void read_progress(CPUState *cpu, uint64_t *now)
@@ -142,10 +137,11 @@ static void read_progress(CPUState *cpu, uint64_t *now)
     now[EXITS] = read_stat(cpu, EXITS);
 }
 
-/* If so then all that was seen is in @now. */
-static bool is_halted(CPUState *cpu, uint64_t *now)
+/* If so then that is noted, and it is not found again before its next fault. */
+static bool is_halted(CPUState *cpu)
 {
-    Seen *s = &watch.seen[cpu->cpu_index];
+    uint64_t *seen = seen_of(cpu);
+    Seen now;
 
     /* Most looks find it awake: one system call. */
     if (!read_stat(cpu, BLOCKING) || !pv_ve_kvm_in_guest(cpu)) {
@@ -154,35 +150,11 @@ static bool is_halted(CPUState *cpu, uint64_t *now)
     read_progress(cpu, now);
     /* After that: so it has slept since. */
     now[BLOCKING] = read_stat(cpu, BLOCKING);
-    return now[BLOCKING] && now[EXITS] != s->stat[EXITS] &&
-           now[PF_TAKEN] != s->stat[PF_TAKEN];
-}
-
-static void mark_seen(CPUState *cpu, const uint64_t *now)
-{
-    Seen *s = &watch.seen[cpu->cpu_index];
-
-    memcpy(s->stat, now, sizeof(s->stat));
-    s->turn = ++watch.turn;
-}
-
-/* Messages and halts come in the same order: whose turn is the longest ago. */
-static CPUState *find_halted(void)
-{
-    CPUState *cpu, *best = NULL;
-    uint64_t now[NR_STATS], best_now[NR_STATS];
-
-    CPU_FOREACH(cpu) {
-        if (is_halted(cpu, now) &&
-            (!best || watch.seen[cpu->cpu_index].turn < watch.seen[best->cpu_index].turn)) {
-            best = cpu;
-            memcpy(best_now, now, sizeof(now));
-        }
+    if (!now[BLOCKING] || now[EXITS] == seen[EXITS] || now[PF_TAKEN] == seen[PF_TAKEN]) {
+        return false;
     }
-    if (best) {
-        mark_seen(best, best_now);
-    }
-    return best;
+    memcpy(seen, now, sizeof(now));
+    return true;
 }
 
 /*
@@ -192,12 +164,9 @@ static CPUState *find_halted(void)
 static CPUState *find_about_to_halt(void)
 {
     CPUState *cpu, *found = NULL;
-    uint64_t now[NR_STATS] = { 0 };
 
     CPU_FOREACH(cpu) {
-        const Seen *s = &watch.seen[cpu->cpu_index];
-
-        if (pv_ve_kvm_in_guest(cpu) && read_stat(cpu, PF_TAKEN) != s->stat[PF_TAKEN]) {
+        if (pv_ve_kvm_in_guest(cpu) && read_stat(cpu, PF_TAKEN) != seen_of(cpu)[PF_TAKEN]) {
             if (found) {
                 return NULL;
             }
@@ -205,84 +174,26 @@ static CPUState *find_about_to_halt(void)
         }
     }
     if (found) {
-        read_progress(found, now);
-        mark_seen(found, now);
+        read_progress(found, seen_of(found));
     }
     return found;
 }
 
-static void drop_page(unsigned index)
-{
-    watch.nr_pages--;
-    memmove(&watch.page[index], &watch.page[index + 1],
-            (watch.nr_pages - index) * sizeof(watch.page[0]));
-    memmove(&watch.state[index], &watch.state[index + 1],
-            (watch.nr_pages - index) * sizeof(watch.state[0]));
-}
+/* ---- Pages that workers wait for.  Lock held. -------------------------------- */
 
-/* Its index, or -1.  A page is listed once. */
-static int find_page(void *page)
+static void add_page(void *page)
 {
-    for (unsigned i = 0; i < watch.nr_pages; i++) {
-        if (watch.page[i] == page) {
-            return i;
-        }
+    if (!g_ptr_array_find(watch.pages, page, NULL)) {
+        g_ptr_array_add(watch.pages, page);
     }
-    return -1;
-}
-
-/* What was known of it is over, but for a kick that is on its way. */
-static void add_page(void *page, PvVeKvmPage state)
-{
-    int at = find_page(page);
-
-    if (at >= 0) {
-        state = watch.state[at] == PV_VE_TAKEN ? PV_VE_TAKEN : state;
-        drop_page(at);
-    }
-    if (watch.nr_pages == MAX_PAGES) {
-        drop_page(0);
-    }
-    watch.page[watch.nr_pages] = page;
-    watch.state[watch.nr_pages++] = state;
 }
 
 static void drop_arrived(void)
 {
-    for (unsigned i = watch.nr_pages; i-- > 0; ) {
-        if (!pv_ve_is_missing(watch.page[i])) {
-            drop_page(i);
+    for (unsigned i = watch.pages->len; i-- > 0; ) {
+        if (!pv_ve_is_missing(watch.pages->pdata[i])) {
+            g_ptr_array_remove_index_fast(watch.pages, i);
         }
-    }
-}
-
-/* The newest of those that nobody was kicked for, else the one that it was longest ago. */
-static void *take_page(void)
-{
-    PvVeKvmPage state;
-    unsigned at = 0;
-    void *page;
-
-    for (unsigned i = watch.nr_pages; i-- > 0; ) {
-        if (watch.state[i] == PV_VE_NEWS) {
-            at = i;
-            break;
-        }
-    }
-    page = watch.page[at];
-    state = watch.state[at] == PV_VE_NEWS ? PV_VE_TAKEN : watch.state[at];
-    drop_page(at);
-    add_page(page, state);
-    return page;
-}
-
-/* Nothing came of a kick for it. */
-static void give_back(void *page)
-{
-    int at = find_page(page);
-
-    if (at >= 0 && watch.state[at] == PV_VE_TAKEN) {
-        watch.state[at] = PV_VE_NEWS;
     }
 }
 
@@ -290,46 +201,36 @@ static void give_back(void *page)
 
 static void forget(CPUState *cpu)
 {
-    memset(watch.seen[cpu->cpu_index].stat, 0, sizeof(watch.seen[0].stat));
+    memset(seen_of(cpu), 0, sizeof(Seen));
 }
 
 /* False if it has to be tried again. */
-static bool kick(CPUState *cpu, PvVeKvmSleep sleep)
+static bool kick(CPUState *cpu)
 {
-    void *page;
-
-    drop_arrived();
-    if (!watch.nr_pages || !pv_ve_may_reflect(cpu)) {
+    if (!pv_ve_may_reflect(cpu)) {
         return true;
     }
-    page = take_page();
-    trace_pv_ve_kvm_halted(cpu->cpu_index, page);
-    switch (pv_ve_kvm_kick(cpu, page, sleep)) {
-    case PV_VE_KVM_KICKED:
-        return true;
-    case PV_VE_KVM_SPARED:
-        give_back(page);
-        return true;
-    default:
-        give_back(page);
+    trace_pv_ve_kvm_halted(cpu->cpu_index);
+    if (!pv_ve_kvm_kick(cpu, NULL)) {
         forget(cpu);
         return false;
     }
+    return true;
 }
 
 /* True if somebody was found, and nobody has to be tried again. */
 static bool look(void)
 {
+    bool found = false, again = false;
     CPUState *cpu;
-    bool found = false;
 
-    while (watch.nr_pages && (cpu = find_halted())) {
-        if (!kick(cpu, PV_VE_IS_HALTED)) {
-            return false;
+    CPU_FOREACH(cpu) {
+        if (is_halted(cpu)) {
+            found = true;
+            again = !kick(cpu) || again;
         }
-        found = true;
     }
-    return found;
+    return found && !again;
 }
 
 static bool is_anybody_enabled(void)
@@ -350,10 +251,10 @@ void pv_ve_kvm_worker_blocked(void *page)
     bool found;
 
     QEMU_LOCK_GUARD(&watch.lock);
-    add_page(page, PV_VE_NEWS);
+    add_page(page);
     found = look();
     if (!found && (cpu = find_about_to_halt())) {
-        found = kick(cpu, PV_VE_HALTS_SOON);
+        found = kick(cpu);
     }
     if ((!found || !watch.looking) && is_anybody_enabled()) {
         event_notifier_set(&watch.news);
@@ -379,24 +280,14 @@ static void *watch_thread(void *unused)
         }
         QEMU_LOCK_GUARD(&watch.lock);
         RCU_READ_LOCK_GUARD();
-        look();
         drop_arrived();
-        watch.looking = watch.nr_pages;
+        watch.looking = watch.pages->len;
+        if (watch.looking) {
+            look();
+        }
         pause = watch.looking ? CLAMP(2 * pause, LOOK_FIRST_NS, LOOK_EVERY_NS) : -1;
     }
     return NULL;
-}
-
-bool pv_ve_kvm_still_halted(CPUState *cpu)
-{
-    struct kvm_mp_state state;
-    Seen *s = &watch.seen[cpu->cpu_index];
-
-    if (kvm_vcpu_ioctl(cpu, KVM_GET_MP_STATE, &state) < 0) {
-        return false;
-    }
-    QEMU_LOCK_GUARD(&watch.lock);
-    return state.mp_state == KVM_MP_STATE_RUNNABLE && read_stat(cpu, EXITS) == s->stat[EXITS];
 }
 
 void pv_ve_kvm_forget(CPUState *cpu)
@@ -405,33 +296,10 @@ void pv_ve_kvm_forget(CPUState *cpu)
     forget(cpu);
 }
 
-PvVeKvmPage pv_ve_kvm_page(void *page)
+bool pv_ve_kvm_is_awaited(void *page)
 {
-    int at;
-
     QEMU_LOCK_GUARD(&watch.lock);
-    at = find_page(page);
-    return at >= 0 ? watch.state[at] : PV_VE_UNHEARD;
-}
-
-void pv_ve_kvm_missed(void *guess)
-{
-    WITH_QEMU_LOCK_GUARD(&watch.lock) {
-        give_back(guess);
-    }
-    event_notifier_set(&watch.news);
-}
-
-void pv_ve_kvm_delivered(void *guess, void *page)
-{
-    int at;
-
-    QEMU_LOCK_GUARD(&watch.lock);
-    give_back(guess);
-    at = find_page(page);
-    if (at >= 0) {
-        watch.state[at] = PV_VE_TOLD;
-    }
+    return g_ptr_array_find(watch.pages, page, NULL);
 }
 
 void pv_ve_kvm_start_watch(void)
@@ -441,6 +309,7 @@ void pv_ve_kvm_start_watch(void)
         error_report("pv-ve: no event notifier for the thread that looks for halted vCPUs");
         exit(1);
     }
+    watch.pages = g_ptr_array_new();
     watch.seen = g_new0(Seen, MACHINE(qdev_get_machine())->smp.max_cpus);
     qemu_thread_create(&watch.thread, "pv-ve/halted", watch_thread, NULL,
                        QEMU_THREAD_DETACHED);

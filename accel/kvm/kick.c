@@ -42,10 +42,11 @@ typedef struct Kick {
     QemuMutex lock;             /* a leaf; of all of this */
     bool in_guest;              /* inside KVM_RUN, with registers to be left in kvm_run */
     bool sent;                  /* a signal of ours has not yet ended a KVM_RUN */
-    void *due;                  /* host page to be decided about, for this KVM_RUN */
-    PvVeKvmSleep sleep;
-    void *declined;             /* that of the last kick, if it was declined ... */
-    uint64_t exits;             /* ... and what had been counted then */
+    bool due;                   /* it is to be decided, for this KVM_RUN ... */
+    void *page;                 /* ... about this page; NULL: it is halted for any */
+    bool was_declined;          /* the last decision ... */
+    void *declined;             /* ... which was about this page */
+    uint64_t exits;             /* and what had been counted then */
     unsigned penalty;           /* how many faults the next decline costs */
     unsigned spare;             /* how many of them are left */
 } Kick;
@@ -87,7 +88,8 @@ bool pv_ve_kvm_in_guest(CPUState *cpu)
 /* Lock held: has experience shown that it would be in vain? */
 static bool is_spared(CPUState *cpu, Kick *k, void *page)
 {
-    if (k->declined == page && pv_ve_kvm_exits(cpu) - k->exits <= SAME_ACCESS) {
+    if (k->was_declined && k->declined == page &&
+        pv_ve_kvm_exits(cpu) - k->exits <= SAME_ACCESS) {
         return true;
     }
     if (k->spare) {
@@ -98,25 +100,24 @@ static bool is_spared(CPUState *cpu, Kick *k, void *page)
 }
 
 /* KVM leaves the registers in kvm_run by itself, so the signal is all it takes. */
-PvVeKvmKick pv_ve_kvm_kick(CPUState *cpu, void *page, PvVeKvmSleep sleep)
+bool pv_ve_kvm_kick(CPUState *cpu, void *page)
 {
     Kick *k = kick_of(cpu);
     bool spared;
 
     WITH_QEMU_LOCK_GUARD(&k->lock) {
         if (!k->in_guest || k->sent) {
-            return PV_VE_KVM_NOT_THERE;
+            return false;
         }
         spared = is_spared(cpu, k, page);
         if (!spared) {
-            k->due = page;
-            k->sleep = sleep;
-            k->sent = true;
+            k->page = page;
+            k->due = k->sent = true;
             pthread_kill(cpu->thread->thread, SIG_IPI);
         }
     }
     pv_ve_count_kick(cpu, spared ? PV_VE_KICK_SPARED : PV_VE_KICK_SENT);
-    return spared ? PV_VE_KVM_SPARED : PV_VE_KVM_KICKED;
+    return true;
 }
 
 static CPUState *cpu_of_thread(uint32_t tid)
@@ -160,7 +161,7 @@ PvVeBlocked pv_ve_kvm_blocked(RAMBlock *block, ram_addr_t offset, uint32_t tid)
         return PV_VE_BLOCKED_OUTSIDE;
     }
     if (pv_ve_may_reflect(cpu)) {
-        pv_ve_kvm_kick(cpu, page, PV_VE_SLEEPS_ITSELF);
+        pv_ve_kvm_kick(cpu, page);
     }
     return PV_VE_BLOCKED_VCPU;
 }
@@ -203,12 +204,12 @@ static PvVeGuestState guest_state(CPUState *cpu)
 }
 
 /* The next KVM_RUN begins with taking it over, whatever ends it. */
-static void inject(CPUState *cpu, PvVeKvmSleep sleep)
+static void inject(CPUState *cpu, bool halted)
 {
     struct kvm_run *run = cpu->kvm_run;
     struct kvm_vcpu_events *events = &run->s.regs.events;
 
-    trace_pv_ve_kvm_inject(cpu->cpu_index, run->s.regs.regs.rip, sleep);
+    trace_pv_ve_kvm_inject(cpu->cpu_index, run->s.regs.regs.rip, halted);
     if (form == PV_VE_AS_EXCEPTION) {
         events->exception.pending = 1;
         events->exception.nr = PV_VE_VECTOR;
@@ -223,63 +224,45 @@ static void inject(CPUState *cpu, PvVeKvmSleep sleep)
         events->flags = 0;
     }
     run->kvm_dirty_regs = KVM_SYNC_X86_EVENTS;
-    if (sleep != PV_VE_SLEEPS_ITSELF && form == PV_VE_AS_INTERRUPT) {
+    if (halted && form == PV_VE_AS_INTERRUPT) {
         /* An injected event alone does not end KVM's halt; something to wake for does. */
         pv_ve_notify_spurious(cpu);
     }
 }
 
-/*
- * What the vCPU touches, as far as that can be told, rather than what was guessed.  NULL if
- * that is too uncertain:
- *
- * - one that may as well be awake is believed only in user mode, and only if its registers
- *   tell that very page;
- * - for the kernel nothing is guessed.  KVM halts a vCPU for other pages, too, which the host
- *   has swapped out or never had, and the kernel would sleep with whatever locks it holds.
- */
-static void *true_page(CPUState *cpu, void *guess, PvVeKvmSleep sleep, PvVeFault *fault)
+/* Not by its own HLT or WAIT. */
+static bool is_runnable(CPUState *cpu)
 {
-    void *page = pv_ve_kvm_touched(cpu, &fault->asked);
+    struct kvm_mp_state state;
 
-    if (sleep == PV_VE_HALTS_SOON && (page != guess || fault->guest.cpl < 3)) {
-        pv_ve_kvm_forget(cpu);          /* if it is halted, that is to be seen first */
-        return NULL;
-    }
-    if (!page && fault->guest.cpl == 3) {
-        fault->asked = true;
-        fault->guessed = true;
-        return guess;
-    }
-    return page;
+    return kvm_vcpu_ioctl(cpu, KVM_GET_MP_STATE, &state) == 0 &&
+           state.mp_state == KVM_MP_STATE_RUNNABLE;
 }
 
-static PvVeKick decide(CPUState *cpu, void *page, PvVeKvmSleep sleep)
+/*
+ * Of a vCPU that is halted only what it touches counts: KVM halts it for other pages, too,
+ * which the host has swapped out or never had.  It may be awake by now, and elsewhere.
+ */
+static bool find_page(CPUState *cpu, void *page, PvVeFault *fault)
 {
-    PvVeFault fault = { .asked = true };
-    void *guess = page;
+    void *touched = fault->guest.mode ? NULL : pv_ve_kvm_touched(cpu, page, fault);
 
-    fault.guest = guest_state(cpu);
+    fault->asked = page || (touched && pv_ve_kvm_is_awaited(touched));
+    return touched ||
+           (page && kvm_physical_memory_addr_from_host(kvm_state, page, &fault->gpa));
+}
+
+static PvVeKick decide(CPUState *cpu, void *page)
+{
+    PvVeFault fault = { .guest = guest_state(cpu) };
+
     RCU_READ_LOCK_GUARD();
-    if (sleep != PV_VE_SLEEPS_ITSELF) {
-        if (!pv_ve_kvm_still_halted(cpu)) {
-            page = NULL;
-        } else if (!fault.guest.mode) {
-            page = true_page(cpu, guess, sleep, &fault);
-        }
-        if (!page) {
-            return PV_VE_KICK_LATE;
-        }
-    }
-    if (!kvm_physical_memory_addr_from_host(kvm_state, page, &fault.gpa)) {
-        return PV_VE_KICK_LATE;         /* unplugged */
+    if ((!page && !is_runnable(cpu)) || !find_page(cpu, page, &fault)) {
+        return PV_VE_KICK_LATE;
     }
     switch (pv_ve_fault(cpu, &fault)) {
     case PV_VE_DELIVER:
-        if (sleep != PV_VE_SLEEPS_ITSELF) {
-            pv_ve_kvm_delivered(guess, page);
-        }
-        inject(cpu, sleep);
+        inject(cpu, !page);
         return PV_VE_KICK_SENT;
     case PV_VE_BLOCK:
         return PV_VE_KICK_DECLINED;
@@ -292,13 +275,13 @@ static PvVeKick decide(CPUState *cpu, void *page, PvVeKvmSleep sleep)
 static void learn(CPUState *cpu, Kick *k, void *page, PvVeKick result)
 {
     QEMU_LOCK_GUARD(&k->lock);
-    if (result == PV_VE_KICK_DECLINED) {
+    k->was_declined = result == PV_VE_KICK_DECLINED;
+    if (k->was_declined) {
         k->declined = page;
         k->exits = pv_ve_kvm_exits(cpu);
         k->penalty = MIN(MAX(1, 2 * k->penalty), MAX_SPARED);
         k->spare = k->penalty - 1;
     } else if (result == PV_VE_KICK_SENT) {
-        k->declined = NULL;
         k->penalty = 0;
     }
 }
@@ -315,11 +298,12 @@ static bool others_want(CPUState *cpu)
            cpu->stop || cpu->unplug;
 }
 
-/* Nothing came of a kick. */
-static void in_vain(void *page, PvVeKvmSleep sleep)
+/* Nothing was decided.  Who sleeps itself touches the page again. */
+static void in_vain(CPUState *cpu, void *page)
 {
-    if (page && sleep != PV_VE_SLEEPS_ITSELF) {
-        pv_ve_kvm_missed(page);
+    if (!page) {
+        pv_ve_kvm_forget(cpu);
+        pv_ve_kvm_look_again();
     }
 }
 
@@ -328,8 +312,7 @@ static bool left_for_us(CPUState *cpu, int run_ret)
 {
     Kick *k = kick_of(cpu);
     void *page;
-    PvVeKvmSleep sleep;
-    bool ours;
+    bool ours, due;
     PvVeKick result;
 
     if (!k->in_guest) {         /* nobody else writes it, or sends a kick meanwhile */
@@ -343,32 +326,29 @@ static bool left_for_us(CPUState *cpu, int run_ret)
     WITH_QEMU_LOCK_GUARD(&k->lock) {
         k->in_guest = false;
         ours = k->sent && run_ret == -EINTR;
-        page = k->due;
-        sleep = k->sleep;
-        k->due = NULL;
+        page = k->page;
+        due = k->due;
+        k->due = false;
         k->sent = k->sent && !ours;     /* else it ends the next KVM_RUN */
     }
-    if (page && !ours) {
+    if (due && !ours) {
         pv_ve_count_kick(cpu, PV_VE_KICK_LATE);
-        in_vain(page, sleep);
+        in_vain(cpu, page);
     }
     if (!ours) {
         return false;
     }
     if (others_want(cpu)) {
-        /* Then the guest touches the page again, or is halted still: it is kicked again. */
-        if (page && sleep != PV_VE_SLEEPS_ITSELF) {
-            pv_ve_kvm_forget(cpu);
+        if (due) {
+            in_vain(cpu, page);
         }
-        in_vain(page, sleep);
         return false;
     }
-    if (page) {
-        result = decide(cpu, page, sleep);
+    if (due) {
+        result = decide(cpu, page);
         learn(cpu, k, page, result);
         if (result != PV_VE_KICK_SENT) {
             pv_ve_count_kick(cpu, result);
-            in_vain(page, sleep);
         }
     }
     return true;

@@ -22,33 +22,23 @@ PvVeBlocked pv_ve_kvm_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid);
 /* Is @cpu's thread inside KVM_RUN?  Any thread. */
 bool pv_ve_kvm_in_guest(CPUState *cpu);
 
-/* What is known of a vCPU that is kicked. */
-typedef enum PvVeKvmSleep {
-    PV_VE_SLEEPS_ITSELF,        /* its thread waits for that page */
-    PV_VE_IS_HALTED,            /* KVM has halted it, for that page or for another one */
-    PV_VE_HALTS_SOON,           /* KVM halts it perhaps, for a page that a worker waits for */
-} PvVeKvmSleep;
-
-typedef enum PvVeKvmKick {
-    PV_VE_KVM_KICKED,
-    PV_VE_KVM_SPARED,           /* experience has shown that it would be in vain */
-    PV_VE_KVM_NOT_THERE,        /* not in the guest, or kicked already */
-} PvVeKvmKick;
-
 /*
- * Let @cpu's thread decide about a #VE for the missing page at host address @page.  Any
+ * Let @cpu's thread decide about a #VE: for the missing page at host address @page, for
+ * which it sleeps itself, or, if that is NULL, for what its registers lead to, as KVM has
+ * halted it or is about to.  False if it is not in the guest, or kicked already.  Any
  * thread, in an RCU critical section.
  */
-PvVeKvmKick pv_ve_kvm_kick(CPUState *cpu, void *page, PvVeKvmSleep sleep);
+bool pv_ve_kvm_kick(CPUState *cpu, void *page);
 
 /* ---- touched.c ---- */
 
 /*
- * The missing page that @cpu touches, with its registers in kvm_run and in long mode: an
- * address of the host, NULL if it cannot be found out.  @asked: a worker waits for it,
- * so it has been asked for.  In its thread, in an RCU critical section.
+ * Which missing page does the instruction touch at which @cpu stands?  Only @page counts if
+ * that is not NULL.  Returns the page, an address of the host, and gpa, gla and
+ * qualification of @fault say how; NULL if there is none.  With its registers in kvm_run
+ * and in long mode; in its thread, in an RCU critical section.
  */
-void *pv_ve_kvm_touched(CPUState *cpu, bool *asked);
+void *pv_ve_kvm_touched(CPUState *cpu, void *page, PvVeFault *fault);
 
 /* ---- halted.c ---- */
 
@@ -64,27 +54,11 @@ void pv_ve_kvm_start_watch(void);
  * section.
  */
 void pv_ve_kvm_worker_blocked(void *page);
-/*
- * Is @cpu, which was kicked as it was halted for a page or about to be, where it was then?
- * In its thread, while its kick is on the way.
- */
-bool pv_ve_kvm_still_halted(CPUState *cpu);
+/* Does a worker wait for the missing page at this address of the host?  Any thread. */
+bool pv_ve_kvm_is_awaited(void *page);
 /* Nothing was decided about its last kick: if it is halted, it is to be found again. */
 void pv_ve_kvm_forget(CPUState *cpu);
-/* What is known of a page that a vCPU could be halted for; the likelier the later. */
-typedef enum PvVeKvmPage {
-    PV_VE_TOLD,                 /* a worker waits for it, and #VE was delivered for it */
-    PV_VE_UNHEARD,              /* no worker waits for it, as far as is known by now */
-    PV_VE_NEWS,                 /* a worker waits for it */
-    PV_VE_TAKEN,                /* and a vCPU is kicked for it just now */
-} PvVeKvmPage;
-
-PvVeKvmPage pv_ve_kvm_page(void *page);
-/* A vCPU was kicked for @guess, and nothing came of it: who touches that is to be found. */
-void pv_ve_kvm_missed(void *guess);
 /* The guest may have enabled delivery on a vCPU.  Any thread. */
 void pv_ve_kvm_look_again(void);
-/* A vCPU was kicked for @guess, and #VE was delivered to it for @page. */
-void pv_ve_kvm_delivered(void *guess, void *page);
 
 #endif

@@ -1,79 +1,134 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * pv-ve: which missing page does a halted vCPU touch?
+ * pv-ve: which missing page does a vCPU touch, and how?
  *
- * KVM does not tell.  But nearly every access goes through a register: what the general
- * registers, the stack pointer and the instruction pointer lead to is looked up in the
- * guest's own paging structures.  A structure that is missing itself is the answer, too:
- * then the walk to it is what the processor could not finish.
+ * KVM tells the page at most, and nothing if a worker waits for it.  But the vCPU stands
+ * at the instruction: what that fetches, reads and writes is looked up in the guest's own
+ * paging structures.  A structure that is missing itself is the answer, too: then the walk
+ * to it is what the processor could not finish.
  *
- * A register can also hold an address that the instruction does not use; so what counts
- * most is a page that has just begun to be waited for, and least one that #VE was delivered
- * for before.  Nothing that is missing is touched for it.  A wrong answer costs a task some
- * sleep, or, if that page fails, its life.
+ * What is found is a page that the instruction cannot do without, whatever the vCPU was
+ * halted for.  Nothing that is missing is touched for it.
  */
 #include "qemu/osdep.h"
 #include "cpu.h"
 #include "hw/core/cpu.h"
 #include "system/kvm.h"
 #include <linux/kvm.h>
+#include "pv-ve/accel/kvm/decode.h"
 #include "pv-ve/accel/kvm/pv-ve-kvm.h"
 
 #define ADDRESS_MASK (MAKE_64BIT_MASK(12, 40))
 
-/* The host page that the access needs first, NULL if there is none. */
-static void *first_needed(const struct kvm_sregs *sregs, uint64_t gva)
+/* What an access needs first: a paging structure that is missing, else the memory itself. */
+typedef struct Needed {
+    hwaddr gpa;
+    void *host;
+    bool is_structure;
+} Needed;
+
+static bool need(Needed *n, hwaddr gpa, bool is_structure)
+{
+    *n = (Needed) { gpa, pv_ve_host_at(gpa), is_structure };
+    return n->host;
+}
+
+/* False if it needs no RAM: nothing is mapped there, or a device. */
+static bool find_needed(const struct kvm_sregs *sregs, uint64_t gla, Needed *n)
 {
     uint64_t table = sregs->cr3 & ADDRESS_MASK;
 
     for (int level = sregs->cr4 & CR4_LA57_MASK ? 5 : 4; level > 0; level--) {
         unsigned shift = 12 + 9 * (level - 1);
-        uint64_t at = table + 8 * (gva >> shift & 511);
-        void *host = pv_ve_host_at(at);
         uint64_t entry;
 
-        if (!host || pv_ve_is_missing(host)) {
-            return host;
+        if (!need(n, table + 8 * (gla >> shift & 511), true)) {
+            return false;
         }
-        entry = ldq_le_p(host);
+        if (pv_ve_is_missing(n->host)) {
+            return true;
+        }
+        entry = ldq_le_p(n->host);
         if (!(entry & PG_PRESENT_MASK)) {
-            return NULL;
+            return false;
         }
         table = entry & ADDRESS_MASK;
         if (level == 1 || (level < 4 && entry & PG_PSE_MASK)) {
-            uint64_t offset = gva & MAKE_64BIT_MASK(0, shift);
+            uint64_t inside = MAKE_64BIT_MASK(0, shift);
 
-            return pv_ve_host_at((table & ~MAKE_64BIT_MASK(0, shift)) | offset);
+            return need(n, (table & ~inside) | (gla & inside), false);
+        }
+    }
+    return false;
+}
+
+/* Its page, if that is missing and the one that counts; then @fault is filled in. */
+static void *take(const Needed *n, void *only, uint64_t gla, uint32_t kind, PvVeFault *fault)
+{
+    void *page = pv_ve_page_start(n->host);
+
+    if (!pv_ve_is_missing(page) || (only && page != only)) {
+        return NULL;
+    }
+    fault->gla = gla;
+    fault->gpa = n->gpa;
+    fault->qualification = PV_VE_Q_GLA_VALID |
+        (n->is_structure ? PV_VE_Q_READ : kind | PV_VE_Q_TRANSLATED);
+    return page;
+}
+
+typedef struct Instruction {
+    uint8_t code[PV_VE_KVM_MAX_INSTRUCTION];
+    PvVeKvmAccess access[PV_VE_KVM_MAX_ACCESSES];
+    unsigned nr;
+} Instruction;
+
+/* False if it cannot be read as a whole: then @n and @gla are what is in the way, if any. */
+static bool read_instruction(const struct kvm_sync_regs *s, Instruction *in, uint64_t *gla,
+                             Needed *n)
+{
+    uint64_t start = s->regs.rip + (s->sregs.cs.l ? 0 : s->sregs.cs.base);
+    PvVeKvmDecode result = PV_VE_KVM_CUT_OFF;
+    size_t size = 0;
+
+    while (result == PV_VE_KVM_CUT_OFF && size < sizeof(in->code)) {
+        size_t more;
+
+        *gla = start + size;
+        if (!find_needed(&s->sregs, *gla, n) || pv_ve_is_missing(n->host)) {
+            return false;
+        }
+        more = MIN(sizeof(in->code) - size, TARGET_PAGE_SIZE - (*gla & ~TARGET_PAGE_MASK));
+        memcpy(&in->code[size], n->host, more);
+        size += more;
+        result = pv_ve_kvm_decode(in->code, size, &s->regs, &s->sregs, in->access, &in->nr);
+    }
+    n->host = NULL;
+    return result == PV_VE_KVM_DECODED;
+}
+
+void *pv_ve_kvm_touched(CPUState *cpu, void *only, PvVeFault *fault)
+{
+    const struct kvm_sync_regs *s = &cpu->kvm_run->s.regs;
+    Instruction in;
+    uint64_t gla;
+    Needed n;
+
+    if (!read_instruction(s, &in, &gla, &n)) {
+        return n.host ? take(&n, only, gla, PV_VE_Q_FETCH, fault) : NULL;
+    }
+    for (unsigned i = 0; i < in.nr; i++) {
+        const PvVeKvmAccess *a = &in.access[i];
+
+        /* Once for each page that it reaches into. */
+        for (gla = a->gla; gla - a->gla < a->size; gla = (gla | ~TARGET_PAGE_MASK) + 1) {
+            void *page = find_needed(&s->sregs, gla, &n) ?
+                         take(&n, only, gla, a->kind, fault) : NULL;
+
+            if (page) {
+                return page;
+            }
         }
     }
     return NULL;
-}
-
-void *pv_ve_kvm_touched(CPUState *cpu, bool *asked)
-{
-    const struct kvm_sync_regs *run = &cpu->kvm_run->s.regs;
-    const struct kvm_regs *r = &run->regs;
-    const uint64_t address[] = {
-        r->rip, r->rsp - 8, r->rax, r->rbx, r->rcx, r->rdx, r->rsi, r->rdi, r->rbp,
-        r->r8, r->r9, r->r10, r->r11, r->r12, r->r13, r->r14, r->r15,
-    };
-    PvVeKvmPage best_state = PV_VE_UNHEARD;
-    void *best = NULL;
-
-    for (unsigned i = 0; i < ARRAY_SIZE(address); i++) {
-        void *host = first_needed(&run->sregs, address[i]);
-        PvVeKvmPage state;
-
-        if (!host || !pv_ve_is_missing(host)) {
-            continue;
-        }
-        host = pv_ve_page_start(host);
-        state = pv_ve_kvm_page(host);
-        if (!best || state > best_state) {
-            best = host;
-            best_state = state;
-        }
-    }
-    *asked = best_state != PV_VE_UNHEARD;
-    return best;
 }

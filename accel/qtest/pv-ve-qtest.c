@@ -133,8 +133,6 @@ static bool parse_states(PvVeFault *f, char **words)
             guest->mode = true;
         } else if (g_str_equal(*words, "fixed")) {
             guest->restartable = false;
-        } else if (g_str_equal(*words, "guessed")) {
-            f->guessed = true;
         } else {
             return false;
         }
@@ -172,7 +170,7 @@ static void do_access(CharBackend *chr, CPUState *cpu, char **words)
     const char *answer = "present";
 
     if (!parse_access(&f, words)) {
-        qtest_sendf(chr, "FAIL GPA read|write|fetch CPL IF [GLA|- [nmi|event|mode|fixed|guessed]...]\n");
+        qtest_sendf(chr, "FAIL GPA read|write|fetch CPL IF [GLA|- [nmi|event|mode|fixed]...]\n");
         return;
     }
     RCU_READ_LOCK_GUARD();

@@ -11,40 +11,19 @@
 #include <linux/ptrace.h>
 #include <linux/sched/signal.h>
 #include <linux/static_call.h>
-#include <asm/insn.h>
-#include <asm/insn-eval.h>
 
 #define BATCH 64
 
 /*
- * The kernel's search of its exception tables is not exported, nor is its
- * decoder of instructions.  A static call is a direct call, so it needs no
- * landing pad there.
+ * The kernel's search of its exception tables is not exported.  A static call is
+ * a direct call, so it needs no landing pad there.
  */
 static const struct exception_table_entry *no_entry(unsigned long ip)
 {
 	return NULL;
 }
 
-static int no_fetch(struct pt_regs *regs, unsigned char *buf)
-{
-	return 0;
-}
-
-static bool no_decode(struct insn *insn, struct pt_regs *regs, unsigned char *buf, int size)
-{
-	return false;
-}
-
-static void __user *no_operand(struct insn *insn, struct pt_regs *regs)
-{
-	return (void __user *)-1;
-}
-
 DEFINE_STATIC_CALL(pv_ve_search, no_entry);
-DEFINE_STATIC_CALL(pv_ve_fetch, no_fetch);
-DEFINE_STATIC_CALL(pv_ve_decode, no_decode);
-DEFINE_STATIC_CALL(pv_ve_operand, no_operand);
 
 static void *find_function(const char *name)
 {
@@ -56,22 +35,13 @@ static void *find_function(const char *name)
 	return probe.addr;
 }
 
-/* False if there is no search.  Without a decoder addresses are less exact. */
-bool pv_ve_find_functions(void)
+bool pv_ve_find_search(void)
 {
 	void *search = find_function("search_exception_tables");
-	void *fetch = find_function("insn_fetch_from_user");
-	void *decode = find_function("insn_decode_from_regs");
-	void *operand = find_function("insn_get_addr_ref");
 
 	if (!search)
 		return false;
 	static_call_update(pv_ve_search, (typeof(&no_entry))search);
-	if (fetch && decode && operand) {
-		static_call_update(pv_ve_fetch, (typeof(&no_fetch))fetch);
-		static_call_update(pv_ve_decode, (typeof(&no_decode))decode);
-		static_call_update(pv_ve_operand, (typeof(&no_operand))operand);
-	}
 	return true;
 }
 
@@ -125,32 +95,14 @@ static unsigned long find_in_mm(struct mm_struct *mm, unsigned long pfn)
 	return found;
 }
 
-/* Where the instruction's operand in memory begins */
-static unsigned long operand_of(struct pt_regs *regs)
-{
-	unsigned char buf[MAX_INSN_SIZE];
-	struct insn insn;
-	int size = static_call(pv_ve_fetch)(regs, buf);
-
-	if (size <= 0 || !static_call(pv_ve_decode)(&insn, regs, buf, size))
-		return 0;
-	return (unsigned long)static_call(pv_ve_operand)(&insn, regs);
-}
-
-/* The host may not know more than the frame (KVM does not). */
+/* The host may not know more than the frame (KVM, of a gather). */
 static unsigned long address_of(struct pt_regs *regs, const struct pv_ve_fault *f)
 {
-	unsigned long pfn = f->gpa >> PAGE_SHIFT;
-	unsigned long page, operand;
+	unsigned long page;
 
 	if (f->gla)
 		return f->gla;
-	if (find_in(regs->ip & PAGE_MASK, 1, pfn) == 0)
-		return regs->ip;
-	operand = operand_of(regs);
-	if (find_in(operand & PAGE_MASK, 1, pfn) == 0)
-		return operand;
-	page = current->mm ? find_in_mm(current->mm, pfn) : 0;
+	page = current->mm ? find_in_mm(current->mm, f->gpa >> PAGE_SHIFT) : 0;
 	return page ? page | (f->gpa & ~PAGE_MASK) : regs->ip;
 }
 

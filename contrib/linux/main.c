@@ -107,7 +107,7 @@ static int __init pv_ve_init(void)
 	ret = find_host();
 	if (ret)
 		return ret;
-	if (!pv_ve_find_functions()) {
+	if (!pv_ve_find_search()) {
 		pr_err("this kernel does not tell where its exception tables are\n");
 		return -ENODEV;
 	}

@@ -186,6 +186,7 @@ static void check_info(struct cpu *cpu, const struct pv_ve_info *info, struct fr
 {
     uint64_t kind = info->qualification & (PV_VE_Q_READ | PV_VE_Q_WRITE | PV_VE_Q_FETCH);
     bool exact = info->qualification & PV_VE_Q_GLA_VALID;   /* else also of unknown kind */
+    bool own = info->qualification & PV_VE_Q_TRANSLATED;    /* else it is a paging structure */
 
     if (!cpu->ve_enabled || info->busy != PV_VE_BUSY) {
         panic("#VE without a cause", f);
@@ -199,10 +200,10 @@ static void check_info(struct cpu *cpu, const struct pv_ve_info *info, struct fr
         panic("bad information area", f);
     }
     /* memory is mapped one to one */
-    if (exact && info->gla / PAGE_SIZE != info->gpa / PAGE_SIZE) {
+    if (exact && own && info->gla / PAGE_SIZE != info->gpa / PAGE_SIZE) {
         panic("bad linear address", f);
     }
-    if (exact) {
+    if (exact && own) {
         check_access(cpu, info, kind, f);
     }
     if (rdcr2() != CR2_KEPT) {
