@@ -267,16 +267,22 @@ PvVeVerdict pv_ve_fault(CPUState *cpu, const PvVeFault *f)
     return PV_VE_PRESENT;
 }
 
-bool pv_ve_is_missing(void *host)
+static bool is_missing(RAMBlock *block, ram_addr_t offset)
 {
     const PvVeSource *source;
+
+    return pv_ve_page_state(block, pv_ve_page_of(block, offset), &source) !=
+           PV_VE_PAGE_PRESENT;
+}
+
+bool pv_ve_is_missing(void *host)
+{
     ram_addr_t offset;
     RAMBlock *block;
 
     RCU_READ_LOCK_GUARD();
     block = qemu_ram_block_from_host(host, false, &offset);
-    return block && pv_ve_page_state(block, pv_ve_page_of(block, offset), &source) !=
-           PV_VE_PAGE_PRESENT;
+    return block && is_missing(block, offset);
 }
 
 void *pv_ve_page_start(void *host)
@@ -289,11 +295,12 @@ void *pv_ve_page_start(void *host)
     return block ? block->host + pv_ve_page_of(block, offset) : host;
 }
 
-void *pv_ve_host_at(hwaddr gpa)
+void *pv_ve_host_at(hwaddr gpa, bool *missing)
 {
     ram_addr_t offset;
     RAMBlock *block = block_at(gpa, &offset);
 
+    *missing = block && is_missing(block, offset);
     return block ? block->host + offset : NULL;
 }
 

@@ -135,8 +135,8 @@ bool pv_ve_hold(CPUState *cpu, hwaddr gpa);
 bool pv_ve_is_missing(void *host);
 /* Where its page begins, in steps of the RAM block's page size. */
 void *pv_ve_page_start(void *host);
-/* RAM of any kind at @gpa, NULL if there is none.  RCU critical section. */
-void *pv_ve_host_at(hwaddr gpa);
+/* RAM of any kind at @gpa, NULL if there is none; is it missing?  RCU critical section. */
+void *pv_ve_host_at(hwaddr gpa, bool *missing);
 
 /* Has the guest enabled delivery on @cpu?  Any thread, no BQL. */
 bool pv_ve_is_enabled(CPUState *cpu);

@@ -40,7 +40,7 @@ typedef struct Block {
 
 static QemuMutex lock;          /* of all of this; a leaf */
 static QLIST_HEAD(, Block) blocks = QLIST_HEAD_INITIALIZER(blocks);
-static uint64_t nr_missing;     /* in all blocks */
+static unsigned long nr_missing;    /* in all blocks; read without the lock, too */
 
 static Block *find(RAMBlock *ram)
 {
@@ -69,6 +69,9 @@ static PvVePageState state_of(RAMBlock *ram, ram_addr_t offset)
 
 static PvVePageState page_state(RAMBlock *ram, ram_addr_t offset)
 {
+    if (!qatomic_read(&nr_missing)) {
+        return PV_VE_PAGE_PRESENT;      /* during a postcopy asked again and again */
+    }
     QEMU_LOCK_GUARD(&lock);
     return state_of(ram, offset);
 }
@@ -95,15 +98,16 @@ static void put_bit(size_t bit, unsigned long *bitmap, bool value)
 static void count(Block *b, int change)
 {
     b->nr_missing += change;
-    nr_missing += change;
+    qatomic_set(&nr_missing, nr_missing + change);
 }
 
 /* Lock held.  True: nothing is missing any more, so the caller must disarm. */
 static bool mark(Block *b, size_t page, Change change)
 {
-    uint64_t before = nr_missing;
+    unsigned long before = nr_missing;
 
-    count(b, -test_bit(page, b->missing));
+    /* In one step: who looks without the lock must not find nothing missing in between. */
+    count(b, (change != RELEASE) - test_bit(page, b->missing));
     put_bit(page, b->missing, change != RELEASE);
     put_bit(page, b->suppressed, change == WITHHOLD_SUPPRESSED);
     put_bit(page, b->failed, change == FAIL);
@@ -111,7 +115,6 @@ static bool mark(Block *b, size_t page, Change change)
         clear_bit(page, b->awaited);
         b->outside[page] = 0;
     }
-    count(b, test_bit(page, b->missing));
     /* Before anybody else can find nothing missing and disarm. */
     if (nr_missing && !before) {
         pv_ve_arm();

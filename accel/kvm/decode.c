@@ -8,7 +8,6 @@
  * counts as if it did all.
  */
 #include "qemu/osdep.h"
-#include "qemu/bitops.h"
 #include "qemu/host-utils.h"
 #include <linux/kvm.h>
 #include <Zydis/Zydis.h>
@@ -130,11 +129,7 @@ static bool find_access(const Decoded *d, const ZydisDecodedOperand *o, PvVeKvmA
                                                  &offset))) {
         return false;
     }
-    access->gla = offset + correction(d, o);
-    if (d->instruction.address_width < 64) {
-        access->gla &= MAKE_64BIT_MASK(0, d->instruction.address_width);
-    }
-    access->gla += segment_base(d->sregs, o->mem.segment);
+    access->gla = offset + correction(d, o) + segment_base(d->sregs, o->mem.segment);
     if (!d->sregs->cs.l) {
         access->gla = (uint32_t)access->gla;
     }

@@ -20,8 +20,8 @@
  *   pf_taken     page faults (nested page faults with two-dimensional paging) so far
  *   exits        exits from the guest so far
  *
- * One that is halted for a page sleeps, and has taken a page fault and left the guest
- * since it was kicked last.  One that sleeps in its own HLT or WAIT can look the same: then
+ * One that is halted for a page sleeps, and has taken a page fault since it was kicked
+ * last.  One that sleeps in its own HLT or WAIT can look the same: then
  * its thread sees it (KVM_GET_MP_STATE), and as long as it does not enter the guest it is
  * left alone.
  */
@@ -56,14 +56,11 @@ static const char *const stat_name[NR_STATS] = {
 
 static off_t stat_at[NR_STATS];     /* in the file; the same for all vCPUs */
 
-/* What was seen of a vCPU when it was kicked last. */
-typedef uint64_t Seen[NR_STATS];
-
 static struct {
     QemuMutex lock;             /* a leaf but for the locks of pages and kicks */
     EventNotifier news;         /* for the thread: look, and soon again */
     QemuThread thread;
-    Seen *seen;                 /* by cpu_index */
+    uint64_t *seen;             /* pf_taken when it was kicked last, by cpu_index */
     bool looking;               /* the thread looks by itself, every now and then */
     GPtrArray *pages;           /* of the host; that workers wait for, each once */
 } watch;
@@ -125,35 +122,23 @@ uint64_t pv_ve_kvm_exits(CPUState *cpu)
 
 /* ---- Which vCPU?  Lock held. ------------------------------------------------ */
 
-static uint64_t *seen_of(CPUState *cpu)
+static bool has_faulted(CPUState *cpu, uint64_t *faults)
 {
-    return watch.seen[cpu->cpu_index];
-}
-
-/* Faults first: one that comes in between is not taken for one that was seen. */
-static void read_progress(CPUState *cpu, uint64_t *now)
-{
-    now[PF_TAKEN] = read_stat(cpu, PF_TAKEN);
-    now[EXITS] = read_stat(cpu, EXITS);
+    *faults = read_stat(cpu, PF_TAKEN);
+    return *faults != watch.seen[cpu->cpu_index];
 }
 
 /* If so then that is noted, and it is not found again before its next fault. */
 static bool is_halted(CPUState *cpu)
 {
-    uint64_t *seen = seen_of(cpu);
-    Seen now;
+    uint64_t faults;
 
-    /* Most looks find it awake: one system call. */
-    if (!read_stat(cpu, BLOCKING) || !pv_ve_kvm_in_guest(cpu)) {
+    /* Most looks find it awake: one system call.  Again at the end: so it has slept since. */
+    if (!read_stat(cpu, BLOCKING) || !pv_ve_kvm_in_guest(cpu) || !has_faulted(cpu, &faults) ||
+        !read_stat(cpu, BLOCKING)) {
         return false;
     }
-    read_progress(cpu, now);
-    /* After that: so it has slept since. */
-    now[BLOCKING] = read_stat(cpu, BLOCKING);
-    if (!now[BLOCKING] || now[EXITS] == seen[EXITS] || now[PF_TAKEN] == seen[PF_TAKEN]) {
-        return false;
-    }
-    memcpy(seen, now, sizeof(now));
+    watch.seen[cpu->cpu_index] = faults;
     return true;
 }
 
@@ -164,17 +149,19 @@ static bool is_halted(CPUState *cpu)
 static CPUState *find_about_to_halt(void)
 {
     CPUState *cpu, *found = NULL;
+    uint64_t faults, found_faults = 0;
 
     CPU_FOREACH(cpu) {
-        if (pv_ve_kvm_in_guest(cpu) && read_stat(cpu, PF_TAKEN) != seen_of(cpu)[PF_TAKEN]) {
+        if (pv_ve_kvm_in_guest(cpu) && has_faulted(cpu, &faults)) {
             if (found) {
                 return NULL;
             }
             found = cpu;
+            found_faults = faults;
         }
     }
     if (found) {
-        read_progress(found, seen_of(found));
+        watch.seen[found->cpu_index] = found_faults;
     }
     return found;
 }
@@ -201,7 +188,7 @@ static void drop_arrived(void)
 
 static void forget(CPUState *cpu)
 {
-    memset(seen_of(cpu), 0, sizeof(Seen));
+    watch.seen[cpu->cpu_index] = 0;
 }
 
 /* False if it has to be tried again. */
@@ -310,7 +297,7 @@ void pv_ve_kvm_start_watch(void)
         exit(1);
     }
     watch.pages = g_ptr_array_new();
-    watch.seen = g_new0(Seen, MACHINE(qdev_get_machine())->smp.max_cpus);
+    watch.seen = g_new0(uint64_t, MACHINE(qdev_get_machine())->smp.max_cpus);
     qemu_thread_create(&watch.thread, "pv-ve/halted", watch_thread, NULL,
                        QEMU_THREAD_DETACHED);
 }

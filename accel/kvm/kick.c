@@ -99,6 +99,12 @@ static bool is_spared(CPUState *cpu, Kick *k, void *page)
     return false;
 }
 
+/* False if QEMU has no such thread.  Cheaper than pthread_kill(), which masks signals. */
+static bool send_signal(uint32_t tid, int number)
+{
+    return syscall(SYS_tgkill, getpid(), tid, number) == 0;
+}
+
 /* KVM leaves the registers in kvm_run by itself, so the signal is all it takes. */
 bool pv_ve_kvm_kick(CPUState *cpu, void *page)
 {
@@ -113,7 +119,7 @@ bool pv_ve_kvm_kick(CPUState *cpu, void *page)
         if (!spared) {
             k->page = page;
             k->due = k->sent = true;
-            pthread_kill(cpu->thread->thread, SIG_IPI);
+            send_signal(cpu->thread_id, SIG_IPI);
         }
     }
     pv_ve_count_kick(cpu, spared ? PV_VE_KICK_SPARED : PV_VE_KICK_SENT);
@@ -139,7 +145,7 @@ static CPUState *cpu_of_thread(uint32_t tid)
  */
 static bool is_our_thread(uint32_t tid)
 {
-    return syscall(SYS_tgkill, getpid(), tid, 0) == 0;
+    return send_signal(tid, 0);
 }
 
 PvVeBlocked pv_ve_kvm_blocked(RAMBlock *block, ram_addr_t offset, uint32_t tid)

@@ -24,12 +24,15 @@
 typedef struct Needed {
     hwaddr gpa;
     void *host;
+    bool missing;
     bool is_structure;
 } Needed;
 
 static bool need(Needed *n, hwaddr gpa, bool is_structure)
 {
-    *n = (Needed) { gpa, pv_ve_host_at(gpa), is_structure };
+    n->gpa = gpa;
+    n->host = pv_ve_host_at(gpa, &n->missing);
+    n->is_structure = is_structure;
     return n->host;
 }
 
@@ -45,7 +48,7 @@ static bool find_needed(const struct kvm_sregs *sregs, uint64_t gla, Needed *n)
         if (!need(n, table + 8 * (gla >> shift & 511), true)) {
             return false;
         }
-        if (pv_ve_is_missing(n->host)) {
+        if (n->missing) {
             return true;
         }
         entry = ldq_le_p(n->host);
@@ -65,9 +68,9 @@ static bool find_needed(const struct kvm_sregs *sregs, uint64_t gla, Needed *n)
 /* Its page, if that is missing and the one that counts; then @fault is filled in. */
 static void *take(const Needed *n, void *only, uint64_t gla, uint32_t kind, PvVeFault *fault)
 {
-    void *page = pv_ve_page_start(n->host);
+    void *page = n->missing ? pv_ve_page_start(n->host) : NULL;
 
-    if (!pv_ve_is_missing(page) || (only && page != only)) {
+    if (!page || (only && page != only)) {
         return NULL;
     }
     fault->gla = gla;
@@ -95,7 +98,7 @@ static bool read_instruction(const struct kvm_sync_regs *s, Instruction *in, uin
         size_t more;
 
         *gla = start + size;
-        if (!find_needed(&s->sregs, *gla, n) || pv_ve_is_missing(n->host)) {
+        if (!find_needed(&s->sregs, *gla, n) || n->missing) {
             return false;
         }
         more = MIN(sizeof(in->code) - size, TARGET_PAGE_SIZE - (*gla & ~TARGET_PAGE_MASK));

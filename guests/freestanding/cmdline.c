@@ -46,7 +46,7 @@ static const struct word {
     { "if0", &config.if0, 0, 1, { "0", "1" } },
     { "map", &config.map_2m, 0, 1, { "4k", "2m" } },
     { "x2apic", &config.x2apic, 0, 1, { "off", "on" } },
-    { "hz", &config.hz, 100, 1000, { NULL } },
+    { "hz", &config.hz, 10, 1000, { NULL } },
 };
 
 static bool same(const char *a, const char *b)

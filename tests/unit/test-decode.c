@@ -7,15 +7,15 @@
 #define W PV_VE_Q_WRITE
 
 /* No two of them are near each other. */
-#define AX 0x7f0000010040
+#define AX 0x7f0000010044
 #define CX 0x3
 #define DX 0x7f0000020000
-#define BX 0x7f0000030000
+#define BX 0x7f0000031230
 #define SP 0x7f0000040010
 #define BP 0x7f0000050000
 #define SI 0x7f0000060000
 #define DI 0x7f0000070000
-#define R9 0xffff800000080000
+#define R9 0xffff8000f0080010
 #define IP 0x400ffd
 #define FS 0x7f0001000000
 #define GS 0xffff800002000000
@@ -75,11 +75,14 @@ static const Case wide[] = {
     { "rep stosb", CODE("\xf3\xaa"), { { DI, 1, W } } },
     { "movsb %gs:(%rsi),(%rdi)", CODE("\x65\xa4"), { { DI, 1, W }, { GS + SI, 1, R } } },
     { "xlat", CODE("\xd7"), { { BX + (AX & 0xff), 1, R } } },
-    { "bts %rcx,(%rbx)", CODE("\x48\x0f\xab\x0b"), { { BX, 8, R | W } } },
+    { "bts %rax,(%rbx)", CODE("\x48\x0f\xab\x03"), { { BX + (AX >> 6) * 8, 8, R | W } } },
+    { "btc %rcx,(%rbx)", CODE("\x48\x0f\xbb\x0b"), { { BX, 8, R | W } } },
     { "bt %rax,(%rbx)", CODE("\x48\x0f\xa3\x03"), { { BX + (AX >> 6) * 8, 8, R } } },
     { "bt %r9,(%rbx)", CODE("\x4c\x0f\xa3\x0b"), { { BX + ((int64_t)R9 >> 6) * 8, 8, R } } },
-    { "btr %eax,(%rbx)", CODE("\x0f\xb3\x03"),
-      { { BX + ((int32_t)(uint32_t)AX >> 5) * 4, 4, R | W } } },
+    { "btr %r9d,(%rbx)", CODE("\x44\x0f\xb3\x0b"),
+      { { BX + ((int32_t)(uint32_t)R9 >> 5) * 4, 4, R | W } } },
+    { "bt %r9w,(%rbx)", CODE("\x66\x44\x0f\xa3\x0b"),
+      { { BX + ((int16_t)R9 >> 4) * 2, 2, R } } },
     { "bt $3,(%rbx)", CODE("\x48\x0f\xba\x23\x03"), { { BX, 8, R } } },
     { "lgdt (%rbx)", CODE("\x0f\x01\x13"), { { BX, 10, R } } },
     { "maskmovdqu %xmm1,%xmm0", CODE("\x66\x0f\xf7\xc1"), { { DI, 16, W } } },
