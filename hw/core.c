@@ -45,14 +45,14 @@ ram_addr_t pv_ve_page_of(RAMBlock *block, ram_addr_t offset)
     return ROUND_DOWN(offset, qemu_ram_pagesize(block));
 }
 
-/* RAM of any kind at @gpa. */
+/* RAM of any kind at @gpa; a device's own is none, to read it may do something. */
 static RAMBlock *block_at(hwaddr gpa, ram_addr_t *offset)
 {
     hwaddr xlat, len = 1;
     MemoryRegion *mr = address_space_translate(&address_space_memory, gpa, &xlat, &len,
                                                false, MEMTXATTRS_UNSPECIFIED);
 
-    if (!memory_region_is_ram(mr)) {
+    if (!memory_region_is_ram(mr) || memory_region_is_ram_device(mr)) {
         return NULL;
     }
     *offset = xlat;

@@ -2,16 +2,19 @@
 /*
  * pv-ve: what an instruction touches, as far as its general registers tell.
  *
- * The library knows the operands, the implied ones as well.  Left out are gathers and
- * scatters, whose addresses are in vector registers, and what a segment register that is
- * loaded reads.  An instruction that does less than it could, a masked store for one,
- * counts as if it did all.
+ * The library knows the operands, the implied ones as well.  Left out are for example
+ * gathers, whose addresses are in vector registers, what a segment register that is loaded
+ * reads, CLZERO and MONITOR, and the end of what XSAVE writes.  An instruction that does
+ * less than it could, a masked store for one, counts as if it did all.
  */
 #include "qemu/osdep.h"
+#include "qemu/bitops.h"
 #include "qemu/host-utils.h"
 #include <linux/kvm.h>
 #include <Zydis/Zydis.h>
 #include "pv-ve/accel/kvm/decode.h"
+
+QEMU_BUILD_BUG_ON(PV_VE_KVM_MAX_ACCESSES < ZYDIS_MAX_OPERAND_COUNT);
 
 #define READS   (ZYDIS_OPERAND_ACTION_READ | ZYDIS_OPERAND_ACTION_CONDREAD)
 #define WRITES  (ZYDIS_OPERAND_ACTION_WRITE | ZYDIS_OPERAND_ACTION_CONDWRITE)
@@ -74,6 +77,8 @@ static bool touches_nothing(const Decoded *d)
     case ZYDIS_CATEGORY_NOP:
     case ZYDIS_CATEGORY_WIDENOP:
     case ZYDIS_CATEGORY_PREFETCH:
+    case ZYDIS_CATEGORY_PREFETCHWT1:
+    case ZYDIS_CATEGORY_CLDEMOTE:
         return true;
     default:
         return in->mnemonic == ZYDIS_MNEMONIC_INVLPG ||
@@ -96,12 +101,25 @@ static int64_t bit_offset(const Decoded *d)
     return (number >> ctz32(width)) * (width / 8);
 }
 
+/* What PUSH, CALL, POP, RET and their like imply; the prefix for addresses is not for it. */
+static bool is_implied_stack(const ZydisDecodedOperand *o)
+{
+    return o->visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN &&
+           o->mem.segment == ZYDIS_REGISTER_SS;
+}
+
+static uint64_t stack_offset(const Decoded *d, const ZydisDecodedOperand *o)
+{
+    uint64_t pointer = d->registers.values[o->mem.base];
+
+    /* Before a write it moves. */
+    return is_stack_pointer(o->mem.base) && o->actions & WRITES ? pointer - o->size / 8 :
+                                                                  pointer;
+}
+
 /* What the library's address lacks. */
 static int64_t correction(const Decoded *d, const ZydisDecodedOperand *o)
 {
-    bool on_stack = is_stack_pointer(o->mem.base);
-    int64_t bytes = o->size / 8;
-
     switch (d->instruction.mnemonic) {
     case ZYDIS_MNEMONIC_BT:
     case ZYDIS_MNEMONIC_BTC:
@@ -112,11 +130,9 @@ static int64_t correction(const Decoded *d, const ZydisDecodedOperand *o)
         return d->registers.values[ZYDIS_REGISTER_RAX] & 0xff;
     case ZYDIS_MNEMONIC_POP:
         /* Its address is made after the stack pointer has moved. */
-        return on_stack && o->visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT ? bytes : 0;
+        return is_stack_pointer(o->mem.base) ? o->size / 8 : 0;
     default:
-        /* It moves first. */
-        return on_stack && o->visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN &&
-               o->actions & WRITES ? -bytes : 0;
+        return 0;
     }
 }
 
@@ -129,7 +145,13 @@ static bool find_access(const Decoded *d, const ZydisDecodedOperand *o, PvVeKvmA
                                                  &offset))) {
         return false;
     }
-    access->gla = offset + correction(d, o) + segment_base(d->sregs, o->mem.segment);
+    if (is_implied_stack(o)) {
+        offset = stack_offset(d, o);
+    } else {
+        offset += correction(d, o);
+        offset &= MAKE_64BIT_MASK(0, d->instruction.address_width);
+    }
+    access->gla = offset + segment_base(d->sregs, o->mem.segment);
     if (!d->sregs->cs.l) {
         access->gla = (uint32_t)access->gla;
     }

@@ -24,6 +24,8 @@
  * last.  One that sleeps in its own HLT or WAIT can look the same: then
  * its thread sees it (KVM_GET_MP_STATE), and as long as it does not enter the guest it is
  * left alone.
+ *
+ * tests/model/halted.pml checks that nobody is overlooked, nor kicked again and again.
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
@@ -133,9 +135,8 @@ static bool is_halted(CPUState *cpu)
 {
     uint64_t faults;
 
-    /* Most looks find it awake: one system call.  Again at the end: so it has slept since. */
-    if (!read_stat(cpu, BLOCKING) || !pv_ve_kvm_in_guest(cpu) || !has_faulted(cpu, &faults) ||
-        !read_stat(cpu, BLOCKING)) {
+    /* Most looks find it awake: one system call. */
+    if (!read_stat(cpu, BLOCKING) || !pv_ve_kvm_in_guest(cpu) || !has_faulted(cpu, &faults)) {
         return false;
     }
     watch.seen[cpu->cpu_index] = faults;
@@ -191,33 +192,33 @@ static void forget(CPUState *cpu)
     watch.seen[cpu->cpu_index] = 0;
 }
 
-/* False if it has to be tried again. */
+/* True if it was kicked. */
 static bool kick(CPUState *cpu)
 {
+    PvVeKvmKick result;
+
     if (!pv_ve_may_reflect(cpu)) {
-        return true;
-    }
-    trace_pv_ve_kvm_halted(cpu->cpu_index);
-    if (!pv_ve_kvm_kick(cpu, NULL)) {
-        forget(cpu);
         return false;
     }
-    return true;
+    trace_pv_ve_kvm_halted(cpu->cpu_index);
+    result = pv_ve_kvm_kick(cpu, NULL);
+    if (result == PV_VE_KVM_AWAY) {
+        forget(cpu);
+        event_notifier_set(&watch.news);
+    }
+    return result == PV_VE_KVM_KICKED;
 }
 
-/* True if somebody was found, and nobody has to be tried again. */
+/* True if somebody was kicked. */
 static bool look(void)
 {
-    bool found = false, again = false;
+    bool found = false;
     CPUState *cpu;
 
     CPU_FOREACH(cpu) {
-        if (is_halted(cpu)) {
-            found = true;
-            again = !kick(cpu) || again;
-        }
+        found = (is_halted(cpu) && kick(cpu)) || found;
     }
-    return found && !again;
+    return found;
 }
 
 static bool is_anybody_enabled(void)
@@ -238,6 +239,9 @@ void pv_ve_kvm_worker_blocked(void *page)
     bool found;
 
     QEMU_LOCK_GUARD(&watch.lock);
+    if (!watch.looking) {
+        drop_arrived();         /* nobody else does */
+    }
     add_page(page);
     found = look();
     if (!found && (cpu = find_about_to_halt())) {

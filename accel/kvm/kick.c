@@ -44,9 +44,8 @@ typedef struct Kick {
     bool sent;                  /* a signal of ours has not yet ended a KVM_RUN */
     bool due;                   /* it is to be decided, for this KVM_RUN ... */
     void *page;                 /* ... about this page; NULL: it is halted for any */
-    bool was_declined;          /* the last decision ... */
-    void *declined;             /* ... which was about this page */
-    uint64_t exits;             /* and what had been counted then */
+    void *declined;             /* that of the last kick, if it was declined ... */
+    uint64_t exits;             /* ... and what had been counted then */
     unsigned penalty;           /* how many faults the next decline costs */
     unsigned spare;             /* how many of them are left */
 } Kick;
@@ -88,8 +87,8 @@ bool pv_ve_kvm_in_guest(CPUState *cpu)
 /* Lock held: has experience shown that it would be in vain? */
 static bool is_spared(CPUState *cpu, Kick *k, void *page)
 {
-    if (k->was_declined && k->declined == page &&
-        pv_ve_kvm_exits(cpu) - k->exits <= SAME_ACCESS) {
+    /* Of one that is halted halted.c sees whether it has faulted since. */
+    if (page && k->declined == page && pv_ve_kvm_exits(cpu) - k->exits <= SAME_ACCESS) {
         return true;
     }
     if (k->spare) {
@@ -106,14 +105,14 @@ static bool send_signal(uint32_t tid, int number)
 }
 
 /* KVM leaves the registers in kvm_run by itself, so the signal is all it takes. */
-bool pv_ve_kvm_kick(CPUState *cpu, void *page)
+PvVeKvmKick pv_ve_kvm_kick(CPUState *cpu, void *page)
 {
     Kick *k = kick_of(cpu);
     bool spared;
 
     WITH_QEMU_LOCK_GUARD(&k->lock) {
         if (!k->in_guest || k->sent) {
-            return false;
+            return PV_VE_KVM_AWAY;
         }
         spared = is_spared(cpu, k, page);
         if (!spared) {
@@ -123,7 +122,7 @@ bool pv_ve_kvm_kick(CPUState *cpu, void *page)
         }
     }
     pv_ve_count_kick(cpu, spared ? PV_VE_KICK_SPARED : PV_VE_KICK_SENT);
-    return true;
+    return spared ? PV_VE_KVM_SPARED : PV_VE_KVM_KICKED;
 }
 
 static CPUState *cpu_of_thread(uint32_t tid)
@@ -248,14 +247,20 @@ static bool is_runnable(CPUState *cpu)
 /*
  * Of a vCPU that is halted only what it touches counts: KVM halts it for other pages, too,
  * which the host has swapped out or never had.  It may be awake by now, and elsewhere.
+ *
+ * So may one that slept itself, if the message was read late.  Where it does not touch that
+ * page, as far as can be told, user mode is believed, as it loses nothing by it.
  */
 static bool find_page(CPUState *cpu, void *page, PvVeFault *fault)
 {
     void *touched = fault->guest.mode ? NULL : pv_ve_kvm_touched(cpu, page, fault);
 
     fault->asked = page || (touched && pv_ve_kvm_is_awaited(touched));
-    return touched ||
-           (page && kvm_physical_memory_addr_from_host(kvm_state, page, &fault->gpa));
+    if (touched) {
+        return true;
+    }
+    fault->guest.event = fault->guest.event || fault->guest.cpl < 3 || !is_runnable(cpu);
+    return page && kvm_physical_memory_addr_from_host(kvm_state, page, &fault->gpa);
 }
 
 static PvVeKick decide(CPUState *cpu, void *page)
@@ -263,8 +268,11 @@ static PvVeKick decide(CPUState *cpu, void *page)
     PvVeFault fault = { .guest = guest_state(cpu) };
 
     RCU_READ_LOCK_GUARD();
-    if ((!page && !is_runnable(cpu)) || !find_page(cpu, page, &fault)) {
+    if (!page && !is_runnable(cpu)) {
         return PV_VE_KICK_LATE;
+    }
+    if (!find_page(cpu, page, &fault)) {
+        return fault.guest.mode ? PV_VE_KICK_DECLINED : PV_VE_KICK_LATE;
     }
     switch (pv_ve_fault(cpu, &fault)) {
     case PV_VE_DELIVER:
@@ -281,13 +289,13 @@ static PvVeKick decide(CPUState *cpu, void *page)
 static void learn(CPUState *cpu, Kick *k, void *page, PvVeKick result)
 {
     QEMU_LOCK_GUARD(&k->lock);
-    k->was_declined = result == PV_VE_KICK_DECLINED;
-    if (k->was_declined) {
+    if (result == PV_VE_KICK_DECLINED) {
         k->declined = page;
         k->exits = pv_ve_kvm_exits(cpu);
         k->penalty = MIN(MAX(1, 2 * k->penalty), MAX_SPARED);
         k->spare = k->penalty - 1;
     } else if (result == PV_VE_KICK_SENT) {
+        k->declined = NULL;
         k->penalty = 0;
     }
 }
@@ -355,6 +363,7 @@ static bool left_for_us(CPUState *cpu, int run_ret)
         learn(cpu, k, page, result);
         if (result != PV_VE_KICK_SENT) {
             pv_ve_count_kick(cpu, result);
+            pv_ve_kvm_look_again();     /* whom was it for? */
         }
     }
     return true;

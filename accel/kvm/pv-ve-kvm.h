@@ -22,13 +22,18 @@ PvVeBlocked pv_ve_kvm_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid);
 /* Is @cpu's thread inside KVM_RUN?  Any thread. */
 bool pv_ve_kvm_in_guest(CPUState *cpu);
 
+typedef enum PvVeKvmKick {
+    PV_VE_KVM_KICKED,
+    PV_VE_KVM_SPARED,           /* experience has shown that it would be in vain */
+    PV_VE_KVM_AWAY,             /* not in the guest, or kicked already */
+} PvVeKvmKick;
+
 /*
  * Let @cpu's thread decide about a #VE: for the missing page at host address @page, for
- * which it sleeps itself, or, if that is NULL, for what its registers lead to, as KVM has
- * halted it or is about to.  False if it is not in the guest, or kicked already.  Any
- * thread, in an RCU critical section.
+ * which it sleeps itself, or, if that is NULL, for what its instruction touches, as KVM has
+ * halted it or is about to.  Any thread, in an RCU critical section.
  */
-bool pv_ve_kvm_kick(CPUState *cpu, void *page);
+PvVeKvmKick pv_ve_kvm_kick(CPUState *cpu, void *page);
 
 /* ---- touched.c ---- */
 

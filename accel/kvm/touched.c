@@ -7,8 +7,9 @@
  * paging structures.  A structure that is missing itself is the answer, too: then the walk
  * to it is what the processor could not finish.
  *
- * What is found is a page that the instruction cannot do without, whatever the vCPU was
- * halted for.  Nothing that is missing is touched for it.
+ * What is found is a page that the instruction needs, whatever the vCPU was halted for,
+ * unless it would take another exception first, or masks that part.  Nothing that is missing
+ * is touched for it.
  */
 #include "qemu/osdep.h"
 #include "cpu.h"

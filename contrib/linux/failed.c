@@ -95,7 +95,7 @@ static unsigned long find_in_mm(struct mm_struct *mm, unsigned long pfn)
 	return found;
 }
 
-/* The host may not know more than the frame (KVM, of a gather). */
+/* The host may not know more than the frame (KVM, of a gather for one). */
 static unsigned long address_of(struct pt_regs *regs, const struct pv_ve_fault *f)
 {
 	unsigned long page;

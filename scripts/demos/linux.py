@@ -22,6 +22,7 @@ WARM = 1.0              # seconds that the load runs before it is looked at
 BEFORE = 3.0            # seconds that the speed on the source is measured
 AFTER = 2.0             # seconds that the picture shows after the last page
 PAUSE = 0.05            # seconds between samples
+PATIENCE = 600          # seconds for the postcopy: the nested bed is slow
 OVERHEAD = 192          # MiB of guest memory besides the region that is touched
 RUNS = 1
 
@@ -47,20 +48,45 @@ ROWS = [
 ]
 
 
+class Here:
+    """Where the guest runs, and by what clock: like Cores of the nested bed, with TCG."""
+
+    count = 1
+
+    def __init__(self, cfg):
+        self.cfg = cfg
+
+    def pair(self, name, bandwidth, rtt, **more):
+        return Pair(self.cfg, name, bandwidth=bandwidth, rtt=rtt, **more)
+
+    def place(self, pair):
+        pass
+
+    def sleep(self, seconds):
+        time.sleep(seconds)
+
+    def timed(self, function):
+        return function()
+
+    def event(self, pair, when):
+        return when
+
+
 class Watch:
     """Samples of the load's counters, from the source first, then from the target."""
 
-    def __init__(self, gpa):
+    def __init__(self, where, gpa):
+        self.where = where
         self.gpa = gpa
         self.samples = []
 
     def look(self, vm):
-        self.samples.append(guest.LoadSample(vm, self.gpa))
+        self.samples.append(self.where.timed(lambda: guest.LoadSample(vm, self.gpa)))
 
     def during(self, vm, seconds):
-        deadline = time.monotonic() + seconds
         self.look(vm)
-        while time.monotonic() < deadline:
+        deadline = self.samples[-1].time + seconds
+        while self.samples[-1].time < deadline:
             time.sleep(PAUSE)
             self.look(vm)
 
@@ -77,7 +103,7 @@ def file_pages(args):
     return args.mem * common.MIB // guest.PAGE // 4
 
 
-def start_guest(linux, args, on, progress):
+def start_guest(where, linux, args, on, progress):
     """Returns the address of the load's counters and the driver's counts."""
     progress.show("guest boots")
     linux.boot()
@@ -85,7 +111,7 @@ def start_guest(linux, args, on, progress):
         linux.run("load_driver")
     progress.show("speed before")
     gpa = linux.start_load(load_arguments(args))
-    time.sleep(WARM)
+    where.sleep(WARM)
     return gpa, linux.stats() if on else {}
 
 
@@ -104,16 +130,16 @@ def migrate(pair, watch, args, progress):
     if not args.at_once:
         precopy(pair, watch, progress)
     guest.Linux(pair.source).reset_stall()
-    start = pair.switch()
+    start = watch.where.event(pair, pair.switch())
     first = len(watch.samples)
     watch.look(pair.source)                         # stopped: exactly what was done
     watch.samples[first].time = start
 
     def look():
         watch.look(pair.target)
-        progress.show("postcopy", f" {time.time() - start:.0f} s")
+        progress.show("postcopy", f" {watch.samples[-1].time - start:.0f} s")
 
-    end = pair.finish(look, PAUSE)
+    end = watch.where.event(pair, pair.finish(look, PAUSE, PATIENCE))
     progress.show("after the last page")
     watch.during(pair.target, AFTER)
     return watch.samples[first:], start, end
@@ -130,20 +156,20 @@ def examine(pair, earlier, progress):
     return {**counts, "pages": pages, "wrong": wrong, "complaints": linux.complaints()}
 
 
-def run(cfg, args, image, link, on, progress):
+def run(where, args, image, link, on, progress):
     """One migration: what the table and the picture show of it"""
-    bandwidth, rtt = link
-    name = f"linux-{'on' if on else 'off'}-{rtt * 1000:g}ms"
-    with Pair(cfg, name, bandwidth=bandwidth, rtt=rtt, append=None,
-              args=image.arguments(), memory=f"{args.mem + OVERHEAD}M", vcpus=args.vcpus,
-              device="" if on else None) as pair:
-        gpa, earlier = start_guest(guest.Linux(pair.source), args, on, progress)
-        watch = Watch(gpa)
+    name = f"linux-{'on' if on else 'off'}-{link[1] * 1000:g}ms"
+    with where.pair(name, *link, append=None, args=image.arguments(),
+                    memory=f"{args.mem + OVERHEAD}M", vcpus=args.vcpus,
+                    device="" if on else None) as pair:
+        where.place(pair)
+        gpa, earlier = start_guest(where, guest.Linux(pair.source), args, on, progress)
+        watch = Watch(where, gpa)
         watch.during(pair.source, BEFORE)
         speeds = common.Speeds(KINDS, watch.samples[0], watch.samples[-1])
         samples, start, end = migrate(pair, watch, args, progress)
         found = examine(pair, earlier, progress)
-    stall = next(s for s in samples if s.time >= end).count["stall"] / 1e9
+    stall = next(s for s in samples if s.time >= end).count["stall"] / 1e9 / where.count
     return {**common.shares(speeds, samples, start, end), **found, "stall": stall,
             "time": end - start,
             "curve": picture.Curve(speeds, watch.samples, start, end, BEFORE)}
@@ -162,32 +188,42 @@ def judge(args, results):
     return good
 
 
-def demo(cfg, args, links, progress):
-    """True if no page was lost or changed and the kernel had nothing to complain of."""
+def make_image(cfg, args, progress):
+    """None if there is none"""
     progress.begin("Linux guest")
     progress.show("kernel, driver and programs")
     try:
-        image = guest.Image(args.build, cfg.work)
+        return guest.Image(args.build, cfg.work)
     except guest.CannotBuild as why:
         progress.end()
         print(f"The Linux guest cannot be built, so there is no demo with it: {why}\n")
-        return False
-    progress.end()
+    finally:
+        progress.end()
+    return None
+
+
+def show(where, args, image, links, progress, accel):
+    """True if no page was lost or changed and the kernel had nothing to complain of."""
     when = "at once" if args.at_once else "after all memory was sent once"
-    print(f"A stock Linux guest ({image.release}) with {args.vcpus} "
+    print(f"A stock Linux guest ({image.release}) under {accel} with {args.vcpus} "
           f"vCPU{'s' * (args.vcpus > 1)}, each with tasks\nthat compute (1), touch "
           f"{args.mem} MiB at random ({args.tasks}), read and write a file in tmpfs (1),\n"
           f"talk through pipes (2), fork and exec (1).\nIt switches to postcopy {when}.\n",
           flush=True)
-    pictures = picture.Pictures(args)
+    pictures = picture.Pictures(args, accel)
 
     def done(link, runs):
         common.print_table(link, ROWS, runs)
         pictures.draw(link, {on: those[0]["curve"] for on, those in runs.items()})
 
     results = common.run_all(links, args.runs or RUNS,
-                             lambda link, on: run(cfg, args, image, link, on, progress),
+                             lambda link, on: run(where, args, image, link, on, progress),
                              progress, done)
     good = judge(args, results)
     pictures.tell()
     return good
+
+
+def demo(cfg, args, links, progress):
+    image = make_image(cfg, args, progress)
+    return bool(image) and show(Here(cfg), args, image, links, progress, "TCG")

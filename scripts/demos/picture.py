@@ -129,7 +129,8 @@ def script(title, curves):
 class Pictures:
     """Draws one for each link, in the build folder."""
 
-    def __init__(self, args):
+    def __init__(self, args, accel):
+        self.accel = accel
         self.folder = pathlib.Path(args.build) / "demo"
         self.bandwidth = args.bandwidth
         self.at_once = args.at_once
@@ -142,8 +143,8 @@ class Pictures:
         if self.problem:
             return
         self.folder.mkdir(exist_ok=True)
-        title = f"A Linux guest during postcopy migration: {common.link_name(link)}"
-        stem = self.folder / f"{self.bandwidth:g}MiBps-{link[1] * 1000:g}ms"
+        title = f"A Linux guest under {self.accel}, postcopy: {common.link_name(link)}"
+        stem = self.folder / f"{self.accel.lower()}-{self.bandwidth:g}MiBps-{link[1] * 1000:g}ms"
         if self.at_once:
             title += ", without a precopy pass"
             stem = stem.with_name(stem.name + "-at-once")

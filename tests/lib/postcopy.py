@@ -90,13 +90,13 @@ class Pair:
     def status(self, vm):
         return vm.cmd("query-migrate").get("status", "none")
 
-    def finish(self, meanwhile=None, pause=0.05):
+    def finish(self, meanwhile=None, pause=0.05, patience=HANG):
         """
         Waits until both sides have completed; returns when the target had.  `meanwhile`
         is called again and again.
         """
         left = {self.source: None, self.target: None}
-        deadline = time.monotonic() + HANG
+        deadline = time.monotonic() + patience
         while not all(left.values()):
             if meanwhile:
                 meanwhile()

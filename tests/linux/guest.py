@@ -86,6 +86,22 @@ class Image:
                 "-append", f"{KERNEL_ARGS} {append}"]
 
 
+class ImageInBed:
+    """The same in the nested bed, which is to have these `files`"""
+
+    def __init__(self, image):
+        self.program = image.program
+        self.release = image.release
+        self.arguments_here = image.arguments
+        self.files = {"linux": image.kernel, "linux-initrd": image.initrd}
+
+    def arguments(self, append=""):
+        arguments = self.arguments_here(append)
+        for name, path in self.files.items():
+            arguments[arguments.index(path)] = "/" + name
+        return arguments
+
+
 class LoadSample:
     """The load's counters, read without a word to the guest; `time` is the host's."""
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """
 The initramfs of the nested bed: busybox, KVM's modules, our QEMU with its libraries and
-firmware, the test guest, the relay.
+firmware, the test guest, small programs of its own.
 """
 
 import lzma
@@ -67,9 +67,10 @@ class Image:
         (bin_ / "sh").symlink_to("busybox")
         shutil.copy(HERE / "port", bin_ / "port")
         shutil.copy(HERE / "init", self.root / "init")
-        run("the bed's relay", os.environ.get("CC", "cc"), "-O2", "-Wall", "-Wextra",
-            "-Werror", "-o", str(bin_ / "relay"), str(HERE / "relay.c"))
-        self.add_libraries(bin_ / "relay")
+        for name in "relay", "spin":
+            run(f"the bed's {name}", os.environ.get("CC", "cc"), "-O2", "-Wall", "-Wextra",
+                "-Werror", "-o", str(bin_ / name), str(HERE / f"{name}.c"))
+            self.add_libraries(bin_ / name)
         shutil.copy(self.guest, self.root / "guest.elf")
 
     def add_modules(self):

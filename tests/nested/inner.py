@@ -209,5 +209,5 @@ class InnerPair(Pair):
     def switch(self):
         return super().switch() - self.ahead
 
-    def finish(self, meanwhile=None, pause=0.05):
-        return super().finish(meanwhile, pause) - self.ahead
+    def finish(self, *args):
+        return super().finish(*args) - self.ahead

@@ -9,7 +9,7 @@
 /* No two of them are near each other. */
 #define AX 0x7f0000010044
 #define CX 0x3
-#define DX 0x7f0000020000
+#define DX 0x7f00fedc0020
 #define BX 0x7f0000031230
 #define SP 0x7f0000040010
 #define BP 0x7f0000050000
@@ -63,6 +63,11 @@ static const Case wide[] = {
     { "pop 8(%rsp)", CODE("\x8f\x44\x24\x08"), { { SP + 16, 8, W }, { SP, 8, R } } },
     { "mov 8(%rsp),%rax", CODE("\x48\x8b\x44\x24\x08"), { { SP + 8, 8, R } } },
     { "mov %rax,(%rsp)", CODE("\x48\x89\x04\x24"), { { SP, 8, W } } },
+    { "addr32 call", CODE("\x67\xe8\0\0\0\0"), { { SP - 8, 8, W } } },
+    { "addr32 push %rax", CODE("\x67\x50"), { { SP - 8, 8, W } } },
+    { "addr32 leave", CODE("\x67\xc9"), { { BP, 8, R } } },
+    { "bt %edx,(%eax)", CODE("\x67\x0f\xa3\x10"),
+      { { (uint32_t)(AX + ((int32_t)(uint32_t)DX >> 5) * 4), 4, R } } },
     { "call", CODE("\xe8\0\0\0\0"), { { SP - 8, 8, W } } },
     { "call *(%rbx)", CODE("\xff\x13"), { { BX, 8, R }, { SP - 8, 8, W } } },
     { "ret", CODE("\xc3"), { { SP, 8, R } } },
@@ -89,6 +94,8 @@ static const Case wide[] = {
     { "lea (%rbx),%rax", CODE("\x48\x8d\x03") },
     { "nopl (%rbx)", CODE("\x0f\x1f\x03") },
     { "prefetcht0 (%rbx)", CODE("\x0f\x18\x0b") },
+    { "prefetchwt1 (%rbx)", CODE("\x0f\x0d\x13") },
+    { "cldemote (%rbx)", CODE("\x0f\x1c\x03") },
     { "invlpg (%rbx)", CODE("\x0f\x01\x3b") },
     { "endbr64", CODE("\xf3\x0f\x1e\xfa") },
     { "int3", CODE("\xcc") },
@@ -100,6 +107,7 @@ static const Case narrow[] = {
     { "mov 0xfffffff0,%eax", CODE("\xa1\xf0\xff\xff\xff"), { { 0x2ffff0, 4, R } } },
     { "push %eax", CODE("\x50"), { { 0x200000 + (uint32_t)SP - 4, 4, W } } },
     { "mov (%ebp),%eax", CODE("\x8b\x45\0"), { { 0x200000 + (uint32_t)BP, 4, R } } },
+    { "addr16 push %eax", CODE("\x67\x50"), { { 0x200000 + (uint32_t)SP - 4, 4, W } } },
     { "stosl", CODE("\xab"), { { 0x400000 + (uint32_t)DI, 4, W } } },
     { "mov %cs:(%ebx),%eax", CODE("\x2e\x8b\x03"), { { 0x100000 + (uint32_t)BX, 4, R } } },
     { "mov (%bx),%eax", CODE("\x67\x8b\x07"), { { 0x300000 + (uint16_t)BX, 4, R } } },

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The demo with the Linux guest under KVM: in the nested bed, by its clock."""
+
+from nested.bed import Bed
+from nested.cores import Cores
+from nested.image import CannotBuild
+
+from . import linux
+from .linux import guest
+
+
+def demo(cfg, args, links, progress):
+    """True if no page was lost or changed and the kernel had nothing to complain of."""
+    image = linux.make_image(cfg, args, progress)
+    if not image:
+        return False
+    image = guest.ImageInBed(image)
+    progress.begin("nested bed")
+    progress.show("Linux with kvm-amd boots")
+    try:
+        bed = Bed(cfg, args.build, vcpus=args.vcpus + 1, files=image.files)
+    except CannotBuild as why:
+        progress.end()
+        print(f"The nested bed cannot be built, so there is no demo under KVM: {why}\n")
+        return False
+    with bed:
+        where = Cores(bed, args.vcpus)
+        progress.end()
+        return linux.show(where, args, image, links, progress, "KVM")
