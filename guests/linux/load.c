@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * A mixed load: tasks that compute, touch random pages, read and write a file in tmpfs,
- * talk through pipes, fork and exec.  All of it is verified.
+ * talk through pipes, fork and exec.  Those that touch are threads of one process, like a
+ * server's; all others are processes.  All that they do is verified.
  *
  *   load [compute=1] [touch=8] [file=1] [pipe=1] [fork=1] [pages=4096] [filepages=1024] [nice=0]
  *
@@ -17,6 +18,7 @@
  * a page that the host can read too, without a word to the guest.
  */
 #define _GNU_SOURCE
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
@@ -240,24 +242,42 @@ static void (*const step[KINDS])(uint64_t *) = {
     compute, touch, file, pipe_step, fork_exec
 };
 
-static void start(enum kind kind, long number)
+static void work(enum kind kind, long number)
 {
     uint64_t seed = 0x1234567 + kind * 1000003 + number * 7919;
 
-    if (fork()) {
-        return;
-    }
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
     prctl(PR_SET_NAME, names[kind]);
-    if (kind == PIPE) {
-        pipe_open();
-    }
     for (;;) {
         step[kind](&seed);
         count(kind);
         note_stall();
         rest();
     }
+}
+
+static void *touching_thread(void *number)
+{
+    work(TOUCH, (intptr_t)number);
+    return NULL;
+}
+
+static void start_process(enum kind kind, long number)
+{
+    pthread_t thread;
+
+    if (fork()) {
+        return;
+    }
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (kind == PIPE) {
+        pipe_open();
+    }
+    for (long i = 1; kind == TOUCH && i < tasks[TOUCH]; i++) {
+        if (pthread_create(&thread, NULL, touching_thread, (void *)i)) {
+            die("thread");
+        }
+    }
+    work(kind, number);
 }
 
 static void tell(void)
@@ -357,8 +377,9 @@ int main(int argc, char **argv)
     }
     prepare();
     for (int kind = 0; kind < KINDS; kind++) {
-        for (long i = 0; i < tasks[kind]; i++, all++) {
-            start(kind, i);
+        all += tasks[kind];
+        for (long i = 0; i < (kind == TOUCH ? !!tasks[kind] : tasks[kind]); i++) {
+            start_process(kind, i);
         }
     }
     printf("load counters %#llx\n", (unsigned long long)gpa_of(report));

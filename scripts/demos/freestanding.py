@@ -15,6 +15,7 @@ from . import common
 BEFORE = 2.0            # seconds that the speed on the source is measured
 OVERHEAD = 64           # MiB of guest memory besides the test region
 RUNS = 3
+TASKS = 8               # touching, of each vCPU
 
 KINDS = {"compute": lambda s: s.total("compute"),
          "touch": lambda s: s.total("touch", "ktouch")}
@@ -73,7 +74,7 @@ def verify(pair, vcpus):
 def run(cfg, args, link, on, progress):
     """One migration: what the table shows of it"""
     bandwidth, rtt = link
-    append = (f"mem={args.mem} compute=1 touch={args.tasks} burst=1 "
+    append = (f"mem={args.mem} compute=1 touch={args.tasks or TASKS} burst=1 "
               f"ve={'on' if on else 'off'}" + (" cpl0=1 if0=1" if args.cpl0 else ""))
     name = f"{'on' if on else 'off'}-{rtt * 1000:g}ms"
     with Pair(cfg, name, bandwidth=bandwidth, rtt=rtt, append=append,
@@ -99,7 +100,7 @@ def run(cfg, args, link, on, progress):
 def demo(cfg, args, links, progress):
     """True if no page was lost or changed."""
     print(f"A freestanding guest with {args.vcpus} vCPU{'s' * (args.vcpus > 1)}, each with "
-          f"one compute task and {args.tasks} tasks\ntouching {args.mem} MiB.\n", flush=True)
+          f"one compute task and {args.tasks or TASKS} tasks\ntouching {args.mem} MiB.\n", flush=True)
     results = common.run_all(links, args.runs or RUNS,
                              lambda link, on: run(cfg, args, link, on, progress), progress,
                              lambda link, runs: common.print_table(link, ROWS, runs))

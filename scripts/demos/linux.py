@@ -25,6 +25,7 @@ PAUSE = 0.05            # seconds between samples
 PATIENCE = 600          # seconds for the postcopy: the nested bed is slow
 OVERHEAD = 192          # MiB of guest memory besides the region that is touched
 RUNS = 1
+TASKS = 32              # touching, of each vCPU: threads, like a server's
 
 KINDS = {kind: lambda s, kind=kind: s.count[kind]
          for kind in ("compute", "touch", "file", "pipe", "fork")}
@@ -94,7 +95,7 @@ class Watch:
 def load_arguments(args):
     """compute, touch, ...: so many tasks for each vCPU"""
     pages = args.mem * common.MIB // guest.PAGE
-    tasks = {**dict.fromkeys(KINDS, args.vcpus), "touch": args.tasks * args.vcpus}
+    tasks = {**dict.fromkeys(KINDS, args.vcpus), "touch": (args.tasks or TASKS) * args.vcpus}
     return " ".join([*(f"{kind}={count}" for kind, count in tasks.items()),
                      f"pages={pages}", f"filepages={file_pages(args)}"])
 
@@ -207,7 +208,7 @@ def show(where, args, image, links, progress, accel):
     when = "at once" if args.at_once else "after all memory was sent once"
     print(f"A stock Linux guest ({image.release}) under {accel} with {args.vcpus} "
           f"vCPU{'s' * (args.vcpus > 1)}, each with tasks\nthat compute (1), touch "
-          f"{args.mem} MiB at random ({args.tasks}), read and write a file in tmpfs (1),\n"
+          f"{args.mem} MiB at random ({args.tasks or TASKS} threads), read and write a file in tmpfs (1),\n"
           f"talk through pipes (2), fork and exec (1).\nIt switches to postcopy {when}.\n",
           flush=True)
     pictures = picture.Pictures(args, accel)
