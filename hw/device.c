@@ -137,7 +137,7 @@ static void start_accel(PvVe *ve)
     CPUState *cpu;
 
     if (ve->accel->start) {
-        ve->accel->start();
+        ve->accel->start(ve->as_exception);
     }
     CPU_FOREACH(cpu) {
         if (ve->accel->vcpu_added) {
@@ -225,6 +225,8 @@ static const Property properties[] = {
     DEFINE_PROP_BOOL("if0", PvVe, if0, true),
     DEFINE_PROP_BOOL("wait", PvVe, wait, true),
     DEFINE_PROP_BOOL("msix", PvVe, msix, true),
+    /* For tests: a processor takes but one of both forms, TCG's SVM takes both. */
+    DEFINE_PROP_ON_OFF_AUTO("x-exception", PvVe, as_exception, ON_OFF_AUTO_AUTO),
 };
 
 static void pv_ve_class_init(ObjectClass *oc, void *data)

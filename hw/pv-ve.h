@@ -100,6 +100,7 @@ struct PvVe {
 
     /* Properties */
     bool cpl0, if0, wait, msix;
+    OnOffAuto as_exception;
 
     uint32_t offered;           /* feature bits */
     uint32_t offered_by_source; /* what travels, at other times our own */

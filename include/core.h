@@ -36,8 +36,11 @@ typedef struct PvVeAccel {
 
     /* Can #VE be delivered here?  The error says what to change; may be NULL. */
     bool (*usable)(Error **errp);
-    /* Called once, with the BQL, when the device is realized; may be NULL. */
-    void (*start)(void);
+    /*
+     * Called once, with the BQL, when the device is realized; may be NULL.
+     * @as_exception: how an end that gives vector 20 to the host does so.
+     */
+    void (*start)(OnOffAuto as_exception);
     /*
      * A vCPU has been made; it has not run.  For those that are older than the device
      * after start(), later for each that is plugged; may be NULL.  BQL held.

@@ -80,7 +80,7 @@ static bool usable(Error **errp)
         lacks = "KVM_CAP_SYNC_REGS with registers and events";
     } else if (!kvm_check_extension(kvm_state, KVM_CAP_IMMEDIATE_EXIT)) {
         lacks = "KVM_CAP_IMMEDIATE_EXIT";
-    } else if (form == PV_VE_AS_EXCEPTION && !kvm_has_exception_payload()) {
+    } else if (!kvm_has_exception_payload()) {
         lacks = "KVM_CAP_EXCEPTION_PAYLOAD";
     }
     if (lacks) {
@@ -217,11 +217,14 @@ static void end_wait(CPUState *cpu, uint64_t rip)
 
 /* ---- The end ---------------------------------------------------------------- */
 
-static void start(void)
+static void start(OnOffAuto as_exception)
 {
     PvVeForm form;
 
     host_form(&form);
+    if (as_exception != ON_OFF_AUTO_AUTO) {
+        form = as_exception == ON_OFF_AUTO_ON ? PV_VE_AS_EXCEPTION : PV_VE_AS_INTERRUPT;
+    }
     for (unsigned i = 0; i < PV_VE_NR_MSRS; i++) {
         if (filter_msr(kvm_state, PV_VE_FIRST_MSR + i, rdmsr, wrmsr) < 0) {
             error_report("pv-ve: no room for our MSRs in KVM's filter");

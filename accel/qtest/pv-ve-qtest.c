@@ -261,7 +261,7 @@ static bool on_command(CharBackend *chr, char **words)
     return false;
 }
 
-static void start(void)
+static void start(OnOffAuto as_exception)
 {
     seen = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     qtest_set_command_cb(on_command);
