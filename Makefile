@@ -39,7 +39,7 @@ ready:
 demo: ready
 	BUILD=$(abspath $(BUILD)) scripts/with-userfaultfd scripts/demo
 
-demo-linux demo-freestanding: demo-%: ready
+demo-linux demo-linux-kvm demo-freestanding: demo-%: ready
 	BUILD=$(abspath $(BUILD)) scripts/with-userfaultfd scripts/demo --only $*
 
 check: ready
@@ -65,11 +65,11 @@ help:
 	@echo 'make            build qemu-system-x86_64 in $$BUILD (build)'
 	@echo 'make install    install it with its firmware in $$PREFIX (/usr/local)'
 	@echo 'make demo       a postcopy migration with pv-ve off and on: tables and pictures, with a'
-	@echo '                Linux guest and a freestanding one; demo-linux, demo-freestanding'
+	@echo '                Linux guest and a freestanding one; demo-linux, demo-linux-kvm, demo-freestanding'
 	@echo 'make check      all tests'
 	@echo 'make mutants    break the fork line by line: does a test notice? (an hour)'
 	@echo 'make linux-driver  the Linux driver for kernels 6.12 of Debian 13 and 12'
 	@echo 'make deps       install the packages that all this needs (Debian 12, 13)'
 	@echo 'make clean      remove what was compiled; distclean: remove $$BUILD'
 
-.PHONY: all install deps ready demo demo-linux demo-freestanding check mutants linux-driver clean distclean help
+.PHONY: all install deps ready demo demo-linux demo-linux-kvm demo-freestanding check mutants linux-driver clean distclean help

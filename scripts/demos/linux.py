@@ -19,9 +19,6 @@ sys.path.insert(0, str(ROOT / "tests/linux"))
 import guest                            # noqa: E402  pylint: disable=C0413
 
 WARM = 1.0              # seconds that the load runs before it is looked at
-BEFORE = 3.0            # seconds that the speed on the source is measured
-AFTER = 2.0             # seconds that the picture shows after the last page
-PAUSE = 0.05            # seconds between samples
 PATIENCE = 600          # seconds for the postcopy: the nested bed is slow
 OVERHEAD = 192          # MiB of guest memory besides the region that is touched
 RUNS = 1
@@ -52,7 +49,11 @@ ROWS = [
 class Here:
     """Where the guest runs, and by what clock: like Cores of the nested bed, with TCG."""
 
+    name = "TCG"
     count = 1
+    before = 3.0        # seconds that the speed on the source is measured
+    after = 2.0         # seconds that the picture shows after the last page
+    pause = 0.05        # seconds of the host between samples
 
     def __init__(self, cfg):
         self.cfg = cfg
@@ -88,7 +89,7 @@ class Watch:
         self.look(vm)
         deadline = self.samples[-1].time + seconds
         while self.samples[-1].time < deadline:
-            time.sleep(PAUSE)
+            time.sleep(self.where.pause)
             self.look(vm)
 
 
@@ -121,7 +122,7 @@ def precopy(pair, watch, progress):
     progress.show("precopy")
     pair.source.cmd("migrate-set-parameters", max_bandwidth=pair.bandwidth)
     while pair.source.cmd("query-migrate").get("ram", {}).get("dirty-sync-count", 0) < 2:
-        watch.during(pair.source, PAUSE)
+        watch.during(pair.source, watch.where.pause)
 
 
 def migrate(pair, watch, args, progress):
@@ -140,9 +141,9 @@ def migrate(pair, watch, args, progress):
         watch.look(pair.target)
         progress.show("postcopy", f" {watch.samples[-1].time - start:.0f} s")
 
-    end = watch.where.event(pair, pair.finish(look, PAUSE, PATIENCE))
+    end = watch.where.event(pair, pair.finish(look, watch.where.pause, PATIENCE))
     progress.show("after the last page")
-    watch.during(pair.target, AFTER)
+    watch.during(pair.target, watch.where.after)
     return watch.samples[first:], start, end
 
 
@@ -166,14 +167,14 @@ def run(where, args, image, link, on, progress):
         where.place(pair)
         gpa, earlier = start_guest(where, guest.Linux(pair.source), args, on, progress)
         watch = Watch(where, gpa)
-        watch.during(pair.source, BEFORE)
+        watch.during(pair.source, where.before)
         speeds = common.Speeds(KINDS, watch.samples[0], watch.samples[-1])
         samples, start, end = migrate(pair, watch, args, progress)
         found = examine(pair, earlier, progress)
     stall = next(s for s in samples if s.time >= end).count["stall"] / 1e9 / where.count
     return {**common.shares(speeds, samples, start, end), **found, "stall": stall,
             "time": end - start,
-            "curve": picture.Curve(speeds, watch.samples, start, end, BEFORE)}
+            "curve": picture.Curve(speeds, watch.samples, start, end, where.before)}
 
 
 def judge(args, results):
@@ -203,15 +204,15 @@ def make_image(cfg, args, progress):
     return None
 
 
-def show(where, args, image, links, progress, accel):
+def show(where, args, image, links, progress):
     """True if no page was lost or changed and the kernel had nothing to complain of."""
     when = "at once" if args.at_once else "after all memory was sent once"
-    print(f"A stock Linux guest ({image.release}) under {accel} with {args.vcpus} "
+    print(f"A stock Linux guest ({image.release}) under {where.name} with {args.vcpus} "
           f"vCPU{'s' * (args.vcpus > 1)}, each with tasks\nthat compute (1), touch "
           f"{args.mem} MiB at random ({args.tasks or TASKS} threads), read and write a file in tmpfs (1),\n"
           f"talk through pipes (2), fork and exec (1).\nIt switches to postcopy {when}.\n",
           flush=True)
-    pictures = picture.Pictures(args, accel)
+    pictures = picture.Pictures(args, where.name)
 
     def done(link, runs):
         common.print_table(link, ROWS, runs)
@@ -227,4 +228,4 @@ def show(where, args, image, links, progress, accel):
 
 def demo(cfg, args, links, progress):
     image = make_image(cfg, args, progress)
-    return bool(image) and show(Here(cfg), args, image, links, progress, "TCG")
+    return bool(image) and show(Here(cfg), args, image, links, progress)
