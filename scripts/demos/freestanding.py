@@ -100,7 +100,8 @@ def run(cfg, args, link, on, progress):
 def demo(cfg, args, links, progress):
     """True if no page was lost or changed."""
     print(f"A freestanding guest with {args.vcpus} vCPU{'s' * (args.vcpus > 1)}, each with "
-          f"one compute task and {args.tasks or TASKS} tasks\ntouching {args.mem} MiB.\n", flush=True)
+          f"one compute task and {args.tasks or TASKS} tasks\ntouching {args.mem} MiB.\n",
+          flush=True)
     results = common.run_all(links, args.runs or RUNS,
                              lambda link, on: run(cfg, args, link, on, progress), progress,
                              lambda link, runs: common.print_table(link, ROWS, runs))

@@ -209,8 +209,9 @@ def show(where, args, image, links, progress):
     when = "at once" if args.at_once else "after all memory was sent once"
     print(f"A stock Linux guest ({image.release}) under {where.name} with {args.vcpus} "
           f"vCPU{'s' * (args.vcpus > 1)}, each with tasks\nthat compute (1), touch "
-          f"{args.mem} MiB at random ({args.tasks or TASKS} threads), read and write a file in tmpfs (1),\n"
-          f"talk through pipes (2), fork and exec (1).\nIt switches to postcopy {when}.\n",
+          f"{args.mem} MiB at random ({args.tasks or TASKS} threads), read and write a file\n"
+          f"in tmpfs (1), talk through pipes (2), fork and exec (1).\n"
+          f"It switches to postcopy {when}.\n",
           flush=True)
     pictures = picture.Pictures(args, where.name)
 
