@@ -21,9 +21,8 @@
  *   exits        exits from the guest so far
  *
  * One that is halted for a page sleeps, and has taken a page fault since it was kicked
- * last.  One that sleeps in its own HLT or WAIT can look the same: then
- * its thread sees it (KVM_GET_MP_STATE), and as long as it does not enter the guest it is
- * left alone.
+ * last.  One that sleeps in its own HLT or WAIT can look the same: then its thread sees it
+ * (KVM_GET_MP_STATE), and until its next page fault it is left alone.
  *
  * tests/model/halted.pml checks that nobody is overlooked, nor kicked again and again.
  */

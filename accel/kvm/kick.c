@@ -256,11 +256,11 @@ static bool find_page(CPUState *cpu, void *page, PvVeFault *fault)
     void *touched = fault->guest.mode ? NULL : pv_ve_kvm_touched(cpu, page, fault);
 
     fault->asked = page || (touched && pv_ve_kvm_is_awaited(touched));
-    if (touched) {
-        return true;
+    if (touched || !page) {
+        return touched;
     }
     fault->guest.event = fault->guest.event || fault->guest.cpl < 3 || !is_runnable(cpu);
-    return page && kvm_physical_memory_addr_from_host(kvm_state, page, &fault->gpa);
+    return kvm_physical_memory_addr_from_host(kvm_state, page, &fault->gpa);
 }
 
 static PvVeKick decide(CPUState *cpu, void *page)
@@ -363,7 +363,9 @@ static bool left_for_us(CPUState *cpu, int run_ret)
         learn(cpu, k, page, result);
         if (result != PV_VE_KICK_SENT) {
             pv_ve_count_kick(cpu, result);
-            pv_ve_kvm_look_again();     /* whom was it for? */
+            if (!page) {
+                pv_ve_kvm_look_again();         /* whom was it for? */
+            }
         }
     }
     return true;
