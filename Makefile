@@ -42,10 +42,12 @@ demo: ready
 demo-linux demo-linux-kvm demo-freestanding: demo-%: ready
 	BUILD=$(abspath $(BUILD)) scripts/with-userfaultfd scripts/demo --only $*
 
-check: ready
+# All of tests/run, or one of its suites
+SUITES = unit configure model qtest guest postcopy nested kvm linux
+check $(SUITES:%=check-%): ready
 	$(ninja) pv-ve-tests
 	mkdir -p $(BUILD)/check-logs
-	BUILD=$(abspath $(BUILD)) scripts/with-userfaultfd tests/run
+	BUILD=$(abspath $(BUILD)) scripts/with-userfaultfd tests/run $(patsubst check-%,%,$(@:check=))
 
 mutants: ready
 	BUILD=$(abspath $(BUILD)) scripts/with-userfaultfd \
@@ -66,10 +68,11 @@ help:
 	@echo 'make install    install it with its firmware in $$PREFIX (/usr/local)'
 	@echo 'make demo       a postcopy migration with pv-ve off and on: tables and pictures, with a'
 	@echo '                Linux guest and a freestanding one; demo-linux, demo-linux-kvm, demo-freestanding'
-	@echo 'make check      all tests'
+	@echo 'make check      all tests; check-nested those of KVM in the nested bed, and so on:'
+	@echo '                $(SUITES)'
 	@echo 'make mutants    break the fork line by line: does a test notice? (an hour)'
 	@echo 'make linux-driver  the Linux driver for kernels 6.12 of Debian 13 and 12'
 	@echo 'make deps       install the packages that all this needs (Debian 12, 13)'
 	@echo 'make clean      remove what was compiled; distclean: remove $$BUILD'
 
-.PHONY: all install deps ready demo demo-linux demo-linux-kvm demo-freestanding check mutants linux-driver clean distclean help
+.PHONY: all install deps ready demo demo-linux demo-linux-kvm demo-freestanding check $(SUITES:%=check-%) mutants linux-driver clean distclean help
