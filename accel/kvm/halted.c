@@ -129,8 +129,8 @@ static bool has_faulted(CPUState *cpu, uint64_t *faults)
     return *faults != watch.seen[cpu->cpu_index];
 }
 
-/* If so then that is noted, and it is not found again before its next fault. */
-static bool is_halted(CPUState *cpu)
+/* Is it halted?  That is noted, so it is not found again before its next fault. */
+static bool note_halted(CPUState *cpu)
 {
     uint64_t faults;
 
@@ -215,7 +215,7 @@ static bool look(void)
     CPUState *cpu;
 
     CPU_FOREACH(cpu) {
-        found = (is_halted(cpu) && kick(cpu)) || found;
+        found = (note_halted(cpu) && kick(cpu)) || found;
     }
     return found;
 }

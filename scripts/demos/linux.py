@@ -196,11 +196,11 @@ def make_image(cfg, args, progress):
     progress.show("kernel, driver and programs")
     try:
         return guest.Image(args.build, cfg.work)
-    except guest.CannotBuild as why:
-        progress.end()
-        print(f"The Linux guest cannot be built, so there is no demo with it: {why}\n")
+    except guest.CannotBuild as error:
+        why = error
     finally:
         progress.end()
+    print(f"The Linux guest cannot be built, so there is no demo with it: {why}\n")
     return None
 
 
