@@ -11,6 +11,7 @@
 #include "exec/address-spaces.h"
 #include "qemu/main-loop.h"
 #include "pv-ve/hw/pv-ve.h"
+#include "trace.h"
 
 bool pv_ve_area_ok(uint64_t gpa)
 {
@@ -55,6 +56,26 @@ void pv_ve_area_unmap(PvVeArea *area)
         area->mr = NULL;
         area->host = NULL;
     }
+}
+
+bool pv_ve_area_present(PvVe *ve, PvVeArea *area)
+{
+    const PvVeSource *source;
+
+    if (pv_ve_page_state(area->block, area->page, &source) == PV_VE_PAGE_PRESENT) {
+        return true;
+    }
+    if (!area->wait.linked) {
+        pv_ve_waits_add(&ve->waits, &area->wait, area->block, area->page);
+        if (pv_ve_page_state(area->block, area->page, &source) == PV_VE_PAGE_PRESENT) {
+            pv_ve_waits_remove(&ve->waits, &area->wait);
+            return true;
+        }
+        trace_pv_ve_area_missing(area->page);
+        /* If it cannot be asked for now, it comes in its turn. */
+        source->request(area->block, area->page);
+    }
+    return false;
 }
 
 void pv_ve_area_dirty(PvVeArea *area, hwaddr offset, hwaddr size)

@@ -6,7 +6,6 @@
  * left to the main loop (due.c).
  */
 #include "qemu/osdep.h"
-#include "qemu/lockable.h"
 #include "pv-ve/hw/pv-ve.h"
 #include "trace.h"
 
@@ -37,7 +36,7 @@ void pv_ve_finish(PvVe *ve, PvVeVcpu *v, unsigned index, bool failed)
     if (v->waiting == index) {
         v->waiting = -1;
         qatomic_set(&v->end_wait_due, true);
-        event_notifier_set(&ve->due);
+        pv_ve_raise(ve, &ve->due);
     }
 }
 
@@ -92,14 +91,14 @@ static void end(PvVe *ve, PvVeWait *wait, bool failed)
         break;
     case PV_VE_WAIT_VCPU:
         qatomic_set(&v->resume_due, true);
-        event_notifier_set(&ve->due);
+        pv_ve_raise(ve, &ve->due);
         break;
     }
 }
 
 static void end_all(RAMBlock *block, ram_addr_t page, bool failed)
 {
-    PvVe *ve = pv_ve_device;
+    PvVe *ve = pv_ve_core;
     const PvVeSource *other;
     PvVeWait *wait;
     unsigned most;
@@ -107,7 +106,7 @@ static void end_all(RAMBlock *block, ram_addr_t page, bool failed)
     if (!ve || !pv_ve_waits_pending(&ve->waits)) {
         return;
     }
-    QEMU_LOCK_GUARD(&ve->lock);
+    PV_VE_LOCK_GUARD(ve);
     if (!failed && pv_ve_page_state(block, page, &other) != PV_VE_PAGE_PRESENT) {
         /* One source has given it, another one has yet to (INV_EARLY). */
         other->request(block, page);
@@ -166,14 +165,14 @@ static bool is_present(PvVeWait *wait, void *opaque)
 
 void pv_ve_disarm(void)
 {
-    PvVe *ve = pv_ve_device;
+    PvVe *ve = pv_ve_core;
 
     assert(qatomic_read(&pv_ve_armed) > 0);
     qatomic_dec(&pv_ve_armed);
     if (!ve) {
         return;
     }
-    QEMU_LOCK_GUARD(&ve->lock);
+    PV_VE_LOCK_GUARD(ve);
     for (unsigned i = 0; i < ve->nr_vcpus; i++) {
         end_if(ve, &ve->vcpu[i], is_present, NULL);
     }
@@ -187,7 +186,7 @@ static bool is_in_block(PvVeWait *wait, void *host)
 /* Nobody waits for RAM that is gone; a retried access finds out. */
 void pv_ve_ram_removed(PvVe *ve, void *host)
 {
-    QEMU_LOCK_GUARD(&ve->lock);
+    PV_VE_LOCK_GUARD(ve);
     for (unsigned i = 0; i < ve->nr_vcpus; i++) {
         end_if(ve, &ve->vcpu[i], is_in_block, host);
     }

@@ -1,232 +1,131 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* pv-ve: the PCI device that makes the host offer #VE to its guest. */
+/*
+ * pv-ve: the PCI function that makes the host offer #VE to its guest.
+ *
+ * It carries properties and MSI-X; all else is the core's, which stays if the function
+ * goes.
+ */
 #include "qemu/osdep.h"
-#include "qemu/lockable.h"
+#include "qapi/error.h"
 #include "qemu/module.h"
-#include "hw/boards.h"
 #include "hw/pci/msix.h"
 #include "hw/qdev-properties.h"
 #include "migration/vmstate.h"
-#include "system/replay.h"
-#include "system/runstate.h"
 #include "pv-ve/hw/pv-ve.h"
 
-static const PvVeAccel *accels[4];
-
-void pv_ve_register_accel(const PvVeAccel *accel)
+static uint32_t offered(const PvVeFunction *f)
 {
-    for (unsigned i = 0; i < ARRAY_SIZE(accels); i++) {
-        if (!accels[i]) {
-            accels[i] = accel;
-            return;
-        }
-    }
-    g_assert_not_reached();
+    return PV_VE_F_BASE | (f->cpl0 ? PV_VE_F_CPL0 : 0) | (f->if0 ? PV_VE_F_IF0 : 0) |
+           (f->wait ? PV_VE_F_WAIT : 0) | (f->msix ? PV_VE_F_MSIX : 0);
 }
 
-static const PvVeAccel *accel_in_use(void)
+/* ---- MSI-X ------------------------------------------------------------------ */
+
+/* As for all of a function's messages. */
+static bool may_send(PCIDevice *pci)
 {
-    for (unsigned i = 0; i < ARRAY_SIZE(accels) && accels[i]; i++) {
-        if (accels[i]->in_use()) {
-            return accels[i];
-        }
-    }
-    return NULL;
+    return pci->enabled &&
+           pci_get_word(pci->config + PCI_COMMAND) & PCI_COMMAND_MASTER;
 }
 
-/* Whatever the machine lacks, with what to change. */
-static bool check_machine(PvVe *ve, Error **errp)
+/* KVM asks nobody whether it may send, so it has the entries only if it may. */
+static void connect_entries_if_allowed(PvVeFunction *f)
 {
-    if (pv_ve_device) {
-        error_setg(errp, "a machine has one pv-ve device; remove the second one");
-        return false;
-    }
-    if (MACHINE(qdev_get_machine())->cgs) {
-        error_setg(errp, "pv-ve does not work with confidential guests, which have a #VE of "
-                   "their own; remove confidential-guest-support or pv-ve");
-        return false;
-    }
-    if (replay_mode != REPLAY_MODE_NONE) {
-        error_setg(errp, "pv-ve does not work with record and replay; remove rr= from -icount, "
-                   "or pv-ve");
-        return false;
-    }
-    ve->accel = accel_in_use();
-    if (!ve->accel) {
-        error_setg(errp, "pv-ve does not know this accelerator; use -accel kvm or tcg");
-        return false;
-    }
-    return !ve->accel->usable || ve->accel->usable(errp);
-}
-
-/* A machine that was loaded runs for the first time; BQL held. */
-static void on_vm_state(void *opaque, bool running, RunState state)
-{
-    PvVe *ve = opaque;
-
-    if (running && ve->restore_due) {
-        ve->restore_due = false;
-        for (unsigned i = 0; i < ve->nr_vcpus; i++) {
-            pv_ve_vcpu_restore_areas(ve, i);
-        }
-        for (unsigned i = 0; i < ve->nr_vcpus; i++) {
-            pv_ve_vcpu_restore_slots(ve, i);
-        }
+    if (may_send(PCI_DEVICE(f))) {
+        pv_ve_entries_connect(f->core);
+    } else {
+        pv_ve_entries_disconnect(f->core);
     }
 }
 
-static void forget_vcpu(PvVe *ve, PvVeVcpu *v)
+static void pv_ve_config_write(PCIDevice *pci, uint32_t at, uint32_t value, int size)
 {
-    QEMU_LOCK_GUARD(&ve->lock);
-    pv_ve_vcpu_reset(ve, v);
-    v->cpu = NULL;
-    qatomic_set(&v->end_wait_due, false);
-    qatomic_set(&v->resume_due, false);
+    pci_default_write_config(pci, at, value, size);
+    connect_entries_if_allowed(PV_VE(pci));
 }
 
-/* The next vCPU with this index begins anew.  This one has lost it.  BQL held. */
-static void on_unrealize(DeviceListener *listener, DeviceState *dev)
+static bool init_entries(PCIDevice *pci, unsigned nr, Error **errp)
 {
-    PvVe *ve = container_of(listener, PvVe, vcpus);
-
-    for (unsigned i = 0; i < ve->nr_vcpus; i++) {
-        if (ve->vcpu[i].cpu && DEVICE(ve->vcpu[i].cpu) == dev) {
-            forget_vcpu(ve, &ve->vcpu[i]);
-        }
-    }
-}
-
-static void on_realize(DeviceListener *listener, DeviceState *dev)
-{
-    PvVe *ve = container_of(listener, PvVe, vcpus);
-
-    if (object_dynamic_cast(OBJECT(dev), TYPE_CPU) && ve->accel->vcpu_added) {
-        ve->accel->vcpu_added(CPU(dev));
-    }
-}
-
-static void on_ram_removed(RAMBlockNotifier *notifier, void *host, size_t size,
-                           size_t max_size)
-{
-    pv_ve_ram_removed(container_of(notifier, PvVe, ram), host);
-}
-
-static bool init_entries(PvVe *ve, Error **errp)
-{
-    PCIDevice *pci = PCI_DEVICE(ve);
-
-    ve->nr_entries = MIN(ve->nr_vcpus, PCI_MSIX_FLAGS_QSIZE + 1);
-    if (msix_init_exclusive_bar(pci, ve->nr_entries, PV_VE_PCI_MSIX_BAR, errp) < 0) {
+    if (msix_init_exclusive_bar(pci, nr, PV_VE_PCI_MSIX_BAR, errp) < 0) {
         error_prepend(errp, "pv-ve needs a machine with MSI: ");
         return false;
     }
-    for (unsigned i = 0; i < ve->nr_entries; i++) {
+    for (unsigned i = 0; i < nr; i++) {
         msix_vector_use(pci, i);
     }
     return true;
 }
 
-static uint32_t offered(const PvVe *ve)
-{
-    return PV_VE_F_BASE | (ve->cpl0 ? PV_VE_F_CPL0 : 0) | (ve->if0 ? PV_VE_F_IF0 : 0) |
-           (ve->wait ? PV_VE_F_WAIT : 0) | (ve->msix ? PV_VE_F_MSIX : 0);
-}
-
-static void start_accel(PvVe *ve)
-{
-    CPUState *cpu;
-
-    if (ve->accel->start) {
-        ve->accel->start(ve->as_exception);
-    }
-    CPU_FOREACH(cpu) {
-        if (ve->accel->vcpu_added) {
-            ve->accel->vcpu_added(cpu);
-        }
-    }
-}
+/* ---- Its life; BQL held ------------------------------------------------------- */
 
 static void pv_ve_realize(PCIDevice *pci, Error **errp)
 {
-    PvVe *ve = PV_VE(pci);
+    PvVeFunction *f = PV_VE(pci);
+    unsigned nr_entries;
+    PvVe *ve;
 
-    if (!check_machine(ve, errp)) {
+    if (pv_ve_core && pv_ve_core->function) {
+        error_setg(errp, "a machine has one pv-ve device; remove the second one");
         return;
     }
-    ve->nr_vcpus = MACHINE(qdev_get_machine())->smp.max_cpus;
-    if (!init_entries(ve, errp)) {
+    ve = pv_ve_core_for(f, errp);
+    if (!ve) {
         return;
     }
-    if (!pv_ve_due_init(ve, errp)) {
-        msix_uninit_exclusive_bar(pci);
+    nr_entries = MIN(ve->nr_vcpus, PCI_MSIX_FLAGS_QSIZE + 1);
+    if (!init_entries(pci, nr_entries, errp)) {
         return;
     }
-    ve->vcpu = g_new0(PvVeVcpu, ve->nr_vcpus);
-    for (unsigned i = 0; i < ve->nr_vcpus; i++) {
-        pv_ve_vcpu_init(&ve->vcpu[i]);
-    }
-    ve->offered = ve->offered_by_source = offered(ve);
-    ve->vm_state = qemu_add_vm_change_state_handler(on_vm_state, ve);
-    ve->vcpus.realize = on_realize;
-    ve->vcpus.unrealize = on_unrealize;
-    device_listener_register(&ve->vcpus);
-    ve->ram.ram_block_removed = on_ram_removed;
-    ram_block_notifier_add(&ve->ram);
-    vmstate_register_any(VMSTATE_IF(ve), &vmstate_pv_ve_early, ve);
-    pv_ve_device = ve;
-    pv_ve_entries_init(ve);
-    start_accel(ve);
-    pv_ve_start_sources();
+    f->core = ve;
+    ve->nr_entries = nr_entries;
+    pv_ve_core_attach(ve, f, offered(f));
+    vmstate_register_any(VMSTATE_IF(f), &vmstate_pv_ve_early, ve);
 }
 
-/* Only if the device could not be plugged in the end. */
+/*
+ * It could not be plugged in the end, or the guest has powered off or ejected its slot,
+ * which hotpluggable does not keep a guest from.
+ */
 static void pv_ve_exit(PCIDevice *pci)
 {
-    PvVe *ve = PV_VE(pci);
+    PvVeFunction *f = PV_VE(pci);
 
-    pv_ve_device = NULL;
-    pv_ve_entries_exit(ve);
-    vmstate_unregister(VMSTATE_IF(ve), &vmstate_pv_ve_early, ve);
-    ram_block_notifier_remove(&ve->ram);
-    device_listener_unregister(&ve->vcpus);
-    qemu_del_vm_change_state_handler(ve->vm_state);
-    pv_ve_due_exit(ve);
-    g_free(ve->vcpu);
+    pv_ve_entries_disconnect(f->core);
+    vmstate_unregister(VMSTATE_IF(f), &vmstate_pv_ve_early, f->core);
+    pv_ve_core_detach(f->core);
+    f->core = NULL;
     msix_uninit_exclusive_bar(pci);
+    /* Nobody could release any more what it withholds. */
+    object_unparent(&f->withheld);
 }
 
 static void pv_ve_reset(DeviceState *dev)
 {
-    PvVe *ve = PV_VE(dev);
+    PvVeFunction *f = PV_VE(dev);
 
-    ve->restore_due = false;
-    QEMU_LOCK_GUARD(&ve->lock);
-    for (unsigned i = 0; i < ve->nr_vcpus; i++) {
-        pv_ve_vcpu_reset(ve, &ve->vcpu[i]);
-    }
+    pv_ve_entries_disconnect(f->core);
+    pv_ve_core_reset(f->core);
+}
+
+int pv_ve_function_post_load(void *opaque, int version_id)
+{
+    connect_entries_if_allowed(opaque);
+    return 0;
 }
 
 static void pv_ve_init(Object *obj)
 {
-    PvVe *ve = PV_VE(obj);
-
-    qemu_mutex_init(&ve->lock);
-    pv_ve_waits_init(&ve->waits);
-    object_initialize_child(obj, "withheld", &ve->withheld, TYPE_PV_VE_WITHHELD);
-}
-
-static void pv_ve_finalize(Object *obj)
-{
-    qemu_mutex_destroy(&PV_VE(obj)->lock);
+    object_initialize_child(obj, "withheld", &PV_VE(obj)->withheld, TYPE_PV_VE_WITHHELD);
 }
 
 static const Property properties[] = {
-    DEFINE_PROP_BOOL("cpl0", PvVe, cpl0, true),
-    DEFINE_PROP_BOOL("if0", PvVe, if0, true),
-    DEFINE_PROP_BOOL("wait", PvVe, wait, true),
-    DEFINE_PROP_BOOL("msix", PvVe, msix, true),
+    DEFINE_PROP_BOOL("cpl0", PvVeFunction, cpl0, true),
+    DEFINE_PROP_BOOL("if0", PvVeFunction, if0, true),
+    DEFINE_PROP_BOOL("wait", PvVeFunction, wait, true),
+    DEFINE_PROP_BOOL("msix", PvVeFunction, msix, true),
     /* For tests: a processor takes but one of both forms, TCG's SVM takes both. */
-    DEFINE_PROP_ON_OFF_AUTO("x-exception", PvVe, as_exception, ON_OFF_AUTO_AUTO),
+    DEFINE_PROP_ON_OFF_AUTO("x-exception", PvVeFunction, as_exception,
+                            ON_OFF_AUTO_AUTO),
 };
 
 static void pv_ve_class_init(ObjectClass *oc, void *data)
@@ -236,6 +135,7 @@ static void pv_ve_class_init(ObjectClass *oc, void *data)
 
     pc->realize = pv_ve_realize;
     pc->exit = pv_ve_exit;
+    pc->config_write = pv_ve_config_write;
     pc->vendor_id = PV_VE_PCI_VENDOR_ID;
     pc->device_id = PV_VE_PCI_DEVICE_ID;
     pc->class_id = PCI_CLASS_SYSTEM_OTHER;
@@ -252,9 +152,8 @@ static void pv_ve_class_init(ObjectClass *oc, void *data)
 static const TypeInfo pv_ve_type = {
     .name = TYPE_PV_VE,
     .parent = TYPE_PCI_DEVICE,
-    .instance_size = sizeof(PvVe),
+    .instance_size = sizeof(PvVeFunction),
     .instance_init = pv_ve_init,
-    .instance_finalize = pv_ve_finalize,
     .class_init = pv_ve_class_init,
     .interfaces = (InterfaceInfo[]) {
         { INTERFACE_CONVENTIONAL_PCI_DEVICE },

@@ -6,7 +6,6 @@
  * control.  What breaks a rule is #GP and changes nothing.
  */
 #include "qemu/osdep.h"
-#include "qemu/lockable.h"
 #include "qemu/main-loop.h"
 #include "hw/core/cpu.h"
 #include "pv-ve/hw/pv-ve.h"
@@ -16,7 +15,7 @@
 bool pv_ve_cpuid(CPUState *cpu, uint32_t index, uint32_t *eax, uint32_t *ebx,
                  uint32_t *ecx, uint32_t *edx)
 {
-    PvVe *ve = pv_ve_device;
+    PvVe *ve = pv_ve_core;
 
     if (!ve) {
         return false;
@@ -41,7 +40,7 @@ bool pv_ve_cpuid(CPUState *cpu, uint32_t index, uint32_t *eax, uint32_t *ebx,
 
 bool pv_ve_has_msr(uint32_t index)
 {
-    return pv_ve_device && index - PV_VE_FIRST_MSR < PV_VE_NR_MSRS;
+    return pv_ve_core && index - PV_VE_FIRST_MSR < PV_VE_NR_MSRS;
 }
 
 static bool write_features(PvVe *ve, PvVeVcpu *v, uint64_t value)
@@ -180,22 +179,37 @@ static bool write_setup(PvVe *ve, PvVeVcpu *v, uint32_t msr, uint64_t value)
     }
 }
 
+/* BQL held, not the lock. */
+static void connect_notification(PvVe *ve, PvVeVcpu *v)
+{
+    if (v->notify && !(v->notify & PV_VE_NOTIFY_MSIX)) {
+        pv_ve_lapic_connect(ve, v, v->notify);
+    }
+}
+
 PvVeMsrResult pv_ve_wrmsr(CPUState *cpu, uint32_t index, uint64_t value, uint64_t rip)
 {
-    PvVe *ve = pv_ve_device;
+    PvVe *ve = pv_ve_core;
     PvVeVcpu *v = pv_ve_vcpu(ve, cpu);
     uint32_t msr = index - PV_VE_FIRST_MSR;
     PvVeMsrResult result;
 
     if (msr == PV_VE_MSR_WAIT) {
-        WITH_QEMU_LOCK_GUARD(&ve->lock) {
+        {
+            PV_VE_LOCK_GUARD(ve);
+
             result = write_wait(v, value, rip);
         }
     } else {
         BQL_LOCK_GUARD();
-        WITH_QEMU_LOCK_GUARD(&ve->lock) {
-            v->cpu = cpu;
+        {
+            PV_VE_LOCK_GUARD(ve);
+
             result = write_setup(ve, v, msr, value) ? PV_VE_MSR_OK : PV_VE_MSR_GP;
+        }
+        /* Not enabled yet, so nobody notifies before this is done. */
+        if (result == PV_VE_MSR_OK && msr == PV_VE_MSR_NOTIFY) {
+            connect_notification(ve, v);
         }
     }
     trace_pv_ve_wrmsr(cpu->cpu_index, msr, value, result);
@@ -204,10 +218,10 @@ PvVeMsrResult pv_ve_wrmsr(CPUState *cpu, uint32_t index, uint64_t value, uint64_
 
 uint64_t pv_ve_rdmsr(CPUState *cpu, uint32_t index)
 {
-    PvVe *ve = pv_ve_device;
+    PvVe *ve = pv_ve_core;
     PvVeVcpu *v = pv_ve_vcpu(ve, cpu);
 
-    QEMU_LOCK_GUARD(&ve->lock);
+    PV_VE_LOCK_GUARD(ve);
     switch (index - PV_VE_FIRST_MSR) {
     case PV_VE_MSR_FEATURES:
         return v->features;

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * pv-ve: state of the device and of its vCPUs, shared by the files of hw/.
+ * pv-ve: state of the core, of its vCPUs and of the PCI function, shared by the files
+ * of hw/.
+ *
+ * Lifetime.  The core is made with the first function that is realized, and stays as
+ * long as the machine: vCPU threads, postcopy's threads and KVM's MSR filter use it.
+ * The function can go at any time, as a guest may power off or eject its slot.
  *
  * Locks.  PvVe.lock serializes everything that is not marked otherwise.  It is
  * never held across an access to guest memory that may be missing, nor by
@@ -15,7 +20,7 @@
 #include "pv-ve/hw/slots.h"
 
 #define TYPE_PV_VE "pv-ve"
-OBJECT_DECLARE_SIMPLE_TYPE(PvVe, PV_VE)
+OBJECT_DECLARE_SIMPLE_TYPE(PvVeFunction, PV_VE)
 
 /* Why a missing page was not reflected; see pv_ve_decline_name(). */
 typedef enum PvVeDecline {
@@ -56,8 +61,19 @@ typedef struct PvVeArea {
     void *host;
 } PvVeArea;
 
+/*
+ * An interrupt that KVM raises by itself when the event is set, which takes no BQL and
+ * no ioctl: an MSI-X entry that the guest has not masked, or a vector of a vCPU's LAPIC.
+ */
+typedef struct PvVeIrqfd {
+    EventNotifier event;        /* once made it stays */
+    bool made;
+    int route;                  /* KVM's GSI while connected, else -1; written with
+                                   both BQL and lock held, so either lets read it */
+} PvVeIrqfd;
+
 typedef struct PvVeVcpu {
-    CPUState *cpu;              /* whose state this is; NULL if it has done nothing */
+    CPUState *cpu;              /* whose state this is; NULL while there is none */
 
     /* The MSRs */
     uint32_t features;
@@ -72,6 +88,7 @@ typedef struct PvVeVcpu {
     PvVeSlots slots;
     int32_t waiting;            /* slot that WAIT halts for, or -1 */
     uint64_t wait_rip;          /* where the last WAIT was that halted */
+    PvVeIrqfd lapic;            /* connected to the vector that NOTIFY named last */
 
     PvVeWait hold;              /* linked while the vCPU is held back */
 
@@ -83,44 +100,63 @@ typedef struct PvVeVcpu {
     PvVeStats stats;
 } PvVeVcpu;
 
-/*
- * An MSI-X entry whose message goes to KVM by itself when its event is set, which takes
- * no BQL; only while the guest has not masked it.
- */
-typedef struct PvVeEntry {
-    EventNotifier event;
-    int route;                  /* KVM's GSI while connected, else -1; written with
-                                   both BQL and lock held, so either lets read it */
-} PvVeEntry;
+#define PV_VE_MAX_RAISED 16
 
-struct PvVe {
+typedef struct PvVe {
+    PvVeFunction *function;     /* NULL: gone, so nothing can be enabled; BQL and lock */
+    const PvVeAccel *accel;
+
+    uint32_t offered;           /* feature bits; 0 without the function */
+    uint32_t offered_by_source; /* what travels, at other times our own */
+    uint32_t nr_vcpus;          /* possible ones, by cpu_index */
+    PvVeVcpu *vcpu;
+    uint32_t nr_entries;        /* of the function's MSI-X table */
+    PvVeIrqfd *entry;           /* NULL unless KVM can take them; one a possible vCPU */
+    bool entries_connected;     /* BQL */
+
+    QemuMutex lock;             /* taken with PV_VE_LOCK_GUARD() */
+    PvVeWaits waits;
+    EventNotifier *raised[PV_VE_MAX_RAISED];    /* to be set when the lock is dropped */
+    unsigned nr_raised;
+    EventNotifier due;          /* page-placing threads wake the main loop */
+    DeviceListener vcpus;       /* hears of vCPUs plugged and unplugged */
+    RAMBlockNotifier ram;       /* hears of RAM that is */
+    bool restore_due;           /* loaded, not yet run; BQL */
+} PvVe;
+
+/* The PCI function: properties and MSI-X. */
+struct PvVeFunction {
     PCIDevice parent_obj;
 
     Object withheld;            /* TYPE_PV_VE_WITHHELD has no state of its own */
+    PvVe *core;                 /* while it is realized */
 
     /* Properties */
     bool cpl0, if0, wait, msix;
     OnOffAuto as_exception;
-
-    uint32_t offered;           /* feature bits */
-    uint32_t offered_by_source; /* what travels, at other times our own */
-    uint32_t nr_vcpus;          /* possible ones, by cpu_index */
-    uint32_t nr_entries;        /* of the MSI-X table */
-    PvVeEntry *entry;           /* NULL unless KVM can take them */
-    PvVeVcpu *vcpu;
-    const PvVeAccel *accel;
-
-    QemuMutex lock;
-    PvVeWaits waits;
-    EventNotifier due;          /* page-placing threads wake the main loop */
-    VMChangeStateEntry *vm_state;
-    DeviceListener vcpus;       /* hears of vCPUs plugged and unplugged */
-    RAMBlockNotifier ram;       /* hears of RAM that is */
-    bool restore_due;           /* loaded, not yet run; BQL */
 };
 
-/* The device, NULL if there is none (realized and not unrealized). */
-extern PvVe *pv_ve_device;
+/* The core, NULL as long as there has never been a device. */
+extern PvVe *pv_ve_core;
+
+/*
+ * The lock, to the end of the block.  What was to be raised under it is raised when it
+ * has been dropped.
+ */
+#define PV_VE_LOCK_GUARD(ve) \
+    g_autoptr(PvVeLocked) glue(pv_ve_locked, __COUNTER__) G_GNUC_UNUSED = pv_ve_lock(ve)
+
+typedef PvVe PvVeLocked;
+
+static inline PvVeLocked *pv_ve_lock(PvVe *ve)
+{
+    qemu_mutex_lock(&ve->lock);
+    return ve;
+}
+
+/* notify.c */
+void pv_ve_unlock(PvVeLocked *ve);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(PvVeLocked, pv_ve_unlock)
 
 static inline PvVeVcpu *pv_ve_vcpu(PvVe *ve, CPUState *cpu)
 {
@@ -133,17 +169,25 @@ static inline bool pv_ve_enabled(const PvVeVcpu *v)
     return v->control & PV_VE_CTL_ENABLE;
 }
 
-/* core.c */
+/* core.c; BQL held */
+/* The core, made now if there is none yet; NULL and an error if it cannot be. */
+PvVe *pv_ve_core_for(const PvVeFunction *function, Error **errp);
+/* What the guest can use now that the function is there. */
+void pv_ve_core_attach(PvVe *ve, PvVeFunction *function, uint32_t offered);
+/* All as after power-on, and nothing is offered any more. */
+void pv_ve_core_detach(PvVe *ve);
+/* All as after power-on. */
+void pv_ve_core_reset(PvVe *ve);
+
+/* pages.c; any thread */
 void pv_ve_start_sources(void);
+/* RAM of any kind at @gpa, NULL if there is none.  RCU critical section. */
+RAMBlock *pv_ve_block_at(hwaddr gpa, ram_addr_t *offset);
+/* Suppressed by default: is @gpa what may be reflected?  RCU critical section or BQL. */
+bool pv_ve_is_convertible(hwaddr gpa);
 ram_addr_t pv_ve_page_of(RAMBlock *block, ram_addr_t offset);
 /* *@source is set if the page is not present. */
 PvVePageState pv_ve_page_state(RAMBlock *block, ram_addr_t page, const PvVeSource **source);
-/*
- * Is the area present?  If not, see to it that it comes: until then nothing is
- * delivered to its vCPU, and nothing is written to it.  Lock held.
- */
-bool pv_ve_area_present(PvVe *ve, PvVeArea *area);
-
 /* arrive.c; lock held */
 /*
  * Register first, then test again: between the first test and now the page can
@@ -175,31 +219,45 @@ void pv_ve_vcpu_restore_slots(PvVe *ve, unsigned index);
 /* msr.c: could the guest have written what was loaded? */
 bool pv_ve_msrs_valid(const PvVe *ve, const PvVeVcpu *v);
 
-/* area.c; pv_ve_area_ok() may be called by any thread, the others need the BQL */
+/* area.c; map and unmap need the BQL, the others may be called by any thread */
 bool pv_ve_area_ok(uint64_t gpa);
 bool pv_ve_area_map(PvVeArea *area, uint64_t gpa);
 void pv_ve_area_unmap(PvVeArea *area);
 /* After a write by the host, which migration would otherwise lose; any thread. */
 void pv_ve_area_dirty(PvVeArea *area, hwaddr offset, hwaddr size);
 
-/* msix.c */
-void pv_ve_entries_init(PvVe *ve);
-void pv_ve_entries_exit(PvVe *ve);
-/* Raise it; false: it is not connected.  Any thread, lock held. */
-bool pv_ve_entry_signal(PvVe *ve, unsigned entry);
+/*
+ * Is the area present?  If not, see to it that it comes: until then nothing is
+ * delivered to its vCPU, and nothing is written to it.  Lock held.
+ */
+bool pv_ve_area_present(PvVe *ve, PvVeArea *area);
 
-/* due.c */
+/* irqfd.c; BQL held, and not the lock: these are ioctls */
+/* MSI-X entries go to KVM by themselves from now on, as long as they are not masked. */
+void pv_ve_entries_connect(PvVe *ve);
+/* Through the main loop and QEMU's table again. */
+void pv_ve_entries_disconnect(PvVe *ve);
+/* The notification of @v will be @vector of its LAPIC. */
+void pv_ve_lapic_connect(PvVe *ve, PvVeVcpu *v, uint8_t vector);
+
+/* notify.c */
+/* An event to be set when the lock is dropped.  Any thread, lock held. */
+void pv_ve_raise(PvVe *ve, EventNotifier *event);
 /* The notification of a vCPU, by itself or through the main loop.  Any thread, lock held. */
 void pv_ve_notify(PvVe *ve, PvVeVcpu *v);
+MSIMessage pv_ve_lapic_message(CPUState *cpu, uint8_t vector);
 bool pv_ve_due_init(PvVe *ve, Error **errp);
-void pv_ve_due_exit(PvVe *ve);
 
 /* stats.c */
 void pv_ve_class_add_properties(ObjectClass *oc);
 const char *pv_ve_decline_name(PvVeDecline why);
 
+/* device.c: a loaded PvVeFunction */
+int pv_ve_function_post_load(void *opaque, int version_id);
+
 /* vmstate.c */
-extern const VMStateDescription vmstate_pv_ve, vmstate_pv_ve_early;
+extern const VMStateDescription vmstate_pv_ve;          /* of a PvVeFunction */
+extern const VMStateDescription vmstate_pv_ve_early;    /* of a PvVe */
 
 /* sources/withheld.c: the child object that tests and guest developers drive */
 #define TYPE_PV_VE_WITHHELD "pv-ve-withheld"

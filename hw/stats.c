@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* pv-ve: what users see of the device: properties "stats" and "vcpus". */
 #include "qemu/osdep.h"
-#include "qemu/lockable.h"
+#include "qapi/error.h"
 #include "qapi/visitor.h"
 #include "pv-ve/hw/pv-ve.h"
 #include "trace.h"
@@ -30,10 +30,10 @@ static const char *const kick_name[PV_VE_NR_KICKS] = {
 
 void pv_ve_count_kick(CPUState *cpu, PvVeKick kick)
 {
-    PvVe *ve = pv_ve_device;
+    PvVe *ve = pv_ve_core;
 
     trace_pv_ve_kick(cpu->cpu_index, kick_name[kick]);
-    QEMU_LOCK_GUARD(&ve->lock);
+    PV_VE_LOCK_GUARD(ve);
     pv_ve_vcpu(ve, cpu)->stats.kick[kick]++;
 }
 
@@ -74,14 +74,27 @@ static bool visit_counters(Visitor *visitor, const char *what, const char *const
     return ok;
 }
 
+static bool is_realized(const PvVe *ve, Error **errp)
+{
+    if (!ve) {
+        error_setg(errp, "the device has not been realized");
+    }
+    return ve;
+}
+
 static void get_stats(Object *obj, Visitor *visitor, const char *name, void *opaque,
                       Error **errp)
 {
-    PvVe *ve = PV_VE(obj);
+    PvVe *ve = pv_ve_core;
     PvVeStats sum = { 0 };
     bool ok;
 
-    WITH_QEMU_LOCK_GUARD(&ve->lock) {
+    if (!is_realized(ve, errp)) {
+        return;
+    }
+    {
+        PV_VE_LOCK_GUARD(ve);
+
         for (unsigned i = 0; i < ve->nr_vcpus; i++) {
             add_up(&sum, &ve->vcpu[i].stats);
         }
@@ -109,7 +122,9 @@ static bool visit_vcpu(Visitor *visitor, PvVe *ve, PvVeVcpu *v, Error **errp)
     uint64_t features, control, info, page, notify, outstanding;
     bool ok;
 
-    WITH_QEMU_LOCK_GUARD(&ve->lock) {
+    {
+        PV_VE_LOCK_GUARD(ve);
+
         features = v->features;
         control = v->control;
         info = v->info_gpa;
@@ -133,9 +148,9 @@ static bool visit_vcpu(Visitor *visitor, PvVe *ve, PvVeVcpu *v, Error **errp)
 static void get_vcpus(Object *obj, Visitor *visitor, const char *name, void *opaque,
                       Error **errp)
 {
-    PvVe *ve = PV_VE(obj);
+    PvVe *ve = pv_ve_core;
 
-    if (!visit_start_list(visitor, name, NULL, 0, errp)) {
+    if (!is_realized(ve, errp) || !visit_start_list(visitor, name, NULL, 0, errp)) {
         return;
     }
     for (unsigned i = 0; i < ve->nr_vcpus; i++) {

@@ -2,7 +2,6 @@
 /* pv-ve: the life of a vCPU's state: power-on, disabling, reset, after loading. */
 #include "qemu/osdep.h"
 #include "qemu/error-report.h"
-#include "qemu/lockable.h"
 #include "pv-ve/hw/pv-ve.h"
 
 void pv_ve_vcpu_init(PvVeVcpu *v)
@@ -25,7 +24,7 @@ void pv_ve_vcpu_stop(PvVe *ve, PvVeVcpu *v)
     if (v->waiting >= 0) {
         v->waiting = -1;
         qatomic_set(&v->end_wait_due, true);
-        event_notifier_set(&ve->due);
+        pv_ve_raise(ve, &ve->due);
     }
 }
 
@@ -35,7 +34,7 @@ void pv_ve_vcpu_reset(PvVe *ve, PvVeVcpu *v)
     if (v->hold.linked) {
         pv_ve_waits_remove(&ve->waits, &v->hold);
         qatomic_set(&v->resume_due, true);
-        event_notifier_set(&ve->due);
+        pv_ve_raise(ve, &ve->due);
     }
     v->features = 0;
     v->control = 0;
@@ -77,8 +76,16 @@ void pv_ve_vcpu_restore_areas(PvVe *ve, unsigned index)
     if (!pv_ve_enabled(v)) {
         return;
     }
-    QEMU_LOCK_GUARD(&ve->lock);
-    v->cpu = qemu_get_cpu(index);
+    if (v->cpu && !(v->notify & PV_VE_NOTIFY_MSIX)) {
+        pv_ve_lapic_connect(ve, v, v->notify);
+    }
+
+    PV_VE_LOCK_GUARD(ve);
+    if (!v->cpu) {
+        warn_report("pv-ve: delivery was loaded for vCPU %u, which is not there", index);
+        pv_ve_vcpu_reset(ve, v);
+        return;
+    }
     if (!pv_ve_area_map(&v->info, v->info_gpa) || !pv_ve_area_map(&v->page, v->page_gpa)) {
         warn_report("pv-ve: information area or PV page of vCPU %u is not RAM here; "
                     "delivery to it is off", index);
@@ -96,12 +103,12 @@ void pv_ve_vcpu_restore_slots(PvVe *ve, unsigned index)
     if (!pv_ve_enabled(v)) {
         return;
     }
-    QEMU_LOCK_GUARD(&ve->lock);
+    PV_VE_LOCK_GUARD(ve);
     for (unsigned i = 0; i < PV_VE_SLOTS; i++) {
         restore_slot(ve, v, i);
     }
     pv_ve_post_late(ve, v);
     /* If it was halted in WAIT, it executes the WRMSR again. */
     qatomic_set(&v->end_wait_due, true);
-    event_notifier_set(&ve->due);
+    pv_ve_raise(ve, &ve->due);
 }

@@ -12,7 +12,6 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/error-report.h"
-#include "qemu/lockable.h"
 #include "hw/pci/msix.h"
 #include "migration/vmstate.h"
 #include "pv-ve/hw/pv-ve.h"
@@ -106,7 +105,7 @@ static int pre_load(void *opaque)
 {
     PvVe *ve = opaque;
 
-    QEMU_LOCK_GUARD(&ve->lock);
+    PV_VE_LOCK_GUARD(ve);
     for (unsigned i = 0; i < ve->nr_vcpus; i++) {
         pv_ve_vcpu_reset(ve, &ve->vcpu[i]);
     }
@@ -156,16 +155,28 @@ static int post_load(void *opaque, int version_id)
     return 0;
 }
 
-const VMStateDescription vmstate_pv_ve = {
-    .name = "pv-ve",
+static const VMStateDescription vmstate_core = {
+    .name = "pv-ve/core",
     .version_id = 1,
     .minimum_version_id = 1,
     .pre_load = pre_load,
     .post_load = post_load,
     .fields = (const VMStateField[]) {
-        VMSTATE_PCI_DEVICE(parent_obj, PvVe),
-        VMSTATE_MSIX(parent_obj, PvVe),
-        VMSTATE_STRUCT_VARRAY_POINTER_UINT32(vcpu, PvVe, nr_vcpus, vmstate_vcpu, PvVeVcpu),
+        VMSTATE_STRUCT_VARRAY_POINTER_UINT32(vcpu, PvVe, nr_vcpus, vmstate_vcpu,
+                                             PvVeVcpu),
+        VMSTATE_END_OF_LIST()
+    }
+};
+
+const VMStateDescription vmstate_pv_ve = {
+    .name = "pv-ve",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .post_load = pv_ve_function_post_load,
+    .fields = (const VMStateField[]) {
+        VMSTATE_PCI_DEVICE(parent_obj, PvVeFunction),
+        VMSTATE_MSIX(parent_obj, PvVeFunction),
+        VMSTATE_STRUCT_POINTER(core, PvVeFunction, vmstate_core, PvVe),
         VMSTATE_END_OF_LIST()
     }
 };

@@ -64,11 +64,6 @@ typedef struct PvVeAccel {
      */
     void (*flush)(void);
     /*
-     * Like interrupt, but in any thread and without the BQL; NULL if that is not
-     * possible, then the main loop does it.
-     */
-    void (*signal)(CPUState *cpu, uint8_t vector);
-    /*
      * Thread @tid of the host is blocked on a page that is missing.  In a thread that
      * places pages or asks for them; may be NULL.
      */
@@ -80,7 +75,7 @@ void pv_ve_register_accel(const PvVeAccel *accel);
 
 /*
  * PvVeAccel.interrupt of an end with local APICs: an MSI message, as devices send it.
- * BQL held; with KVM's local APIC any thread.
+ * BQL held.
  */
 void pv_ve_lapic_interrupt(CPUState *cpu, uint8_t vector);
 
@@ -232,6 +227,9 @@ bool pv_ve_can_hold(void);
 
 /* Of an absent page: what PvVeAccel.blocked says.  RCU critical section. */
 PvVeBlocked pv_ve_tell_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid);
+
+/* Has every vCPU stopped?  There is a device.  Any thread, no BQL. */
+bool pv_ve_all_vcpus_stopped(void);
 
 /* Pages that were present are missing now, and vCPUs are to be held.  BQL held. */
 void pv_ve_pages_withdrawn(void);

@@ -241,7 +241,6 @@ static const PvVeAccel kvm_end = {
     .start = start,
     .vcpu_added = vcpu_added,
     .interrupt = pv_ve_lapic_interrupt,
-    .signal = pv_ve_lapic_interrupt,
     .end_wait = end_wait,
     .blocked = pv_ve_kvm_blocked,
 };
