@@ -14,6 +14,9 @@
 #include "qemu/bitmap.h"
 #include "qemu/lockable.h"
 #include "qemu/module.h"
+#include "qemu/queue.h"
+#include "qemu/rcu.h"
+#include "qemu/thread.h"
 #include "qom/object.h"
 #include "exec/address-spaces.h"
 #include "exec/memory.h"
@@ -306,6 +309,68 @@ static void on_reset(void *unused)
     }
 }
 
+/* ---- Telling the core ----------------------------------------------------- */
+
+/*
+ * The core touches guest memory while it is told: the areas of vCPUs, which need not have
+ * been written ever.  The stash's thread, which serves such a page, must not wait for one.
+ * So it leaves the telling to another thread.
+ */
+typedef struct Touch {
+    QSIMPLEQ_ENTRY(Touch) next;
+    RAMBlock *ram;              /* one of ours, so it stays */
+    ram_addr_t offset;
+    uint32_t tid;
+} Touch;
+
+static struct {
+    QemuMutex lock;             /* a leaf; of the queue */
+    QemuCond news;
+    QSIMPLEQ_HEAD(, Touch) queue;
+    QemuThread thread;
+} teller = { .queue = QSIMPLEQ_HEAD_INITIALIZER(teller.queue) };
+
+/* Lock held. */
+static bool is_queued(RAMBlock *ram, ram_addr_t offset, uint32_t tid)
+{
+    Touch *t;
+
+    QSIMPLEQ_FOREACH(t, &teller.queue, next) {
+        if (t->ram == ram && t->offset == offset && t->tid == tid) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A thread that was interrupted and touches the page again is told of once. */
+static void queue_touch(RAMBlock *ram, ram_addr_t offset, uint32_t tid)
+{
+    Touch *t;
+
+    QEMU_LOCK_GUARD(&teller.lock);
+    if (is_queued(ram, offset, tid)) {
+        return;
+    }
+    t = g_new(Touch, 1);
+    *t = (Touch) { .ram = ram, .offset = offset, .tid = tid };
+    QSIMPLEQ_INSERT_TAIL(&teller.queue, t, next);
+    qemu_cond_signal(&teller.news);
+}
+
+static Touch *take_touch(void)
+{
+    Touch *t;
+
+    QEMU_LOCK_GUARD(&teller.lock);
+    while (QSIMPLEQ_EMPTY(&teller.queue)) {
+        qemu_cond_wait(&teller.news, &teller.lock);
+    }
+    t = QSIMPLEQ_FIRST(&teller.queue);
+    QSIMPLEQ_REMOVE_HEAD(&teller.queue, next);
+    return t;
+}
+
 /* In the stash's thread: thread @tid waits for an absent page. */
 static void touched(RAMBlock *ram, ram_addr_t offset, uint32_t tid)
 {
@@ -315,24 +380,49 @@ static void touched(RAMBlock *ram, ram_addr_t offset, uint32_t tid)
             return;
         }
     }
-    switch (pv_ve_tell_blocked(ram, offset, tid)) {
+    queue_touch(ram, offset, tid);
+}
+
+static void tell_core(const Touch *t)
+{
+    switch (pv_ve_tell_blocked(t->ram, t->offset, t->tid)) {
     case PV_VE_BLOCKED_VCPU:
-        not_outside(ram, offset, tid);
+        not_outside(t->ram, t->offset, t->tid);
         break;
     case PV_VE_BLOCKED_WORKER:
-        on_worker(ram, offset);
+        on_worker(t->ram, t->offset);
         break;
     case PV_VE_BLOCKED_OUTSIDE:
-        if (waits_outside(ram, offset, tid)) {
-            supply(ram, offset);
+        if (waits_outside(t->ram, t->offset, t->tid)) {
+            supply(t->ram, t->offset);
         } else {
-            pv_ve_stash_wake(ram, offset);
+            pv_ve_stash_wake(t->ram, t->offset);
         }
         break;
     case PV_VE_BLOCKED_OTHER:
-        supply(ram, offset);
+        supply(t->ram, t->offset);
         break;
     }
+}
+
+static void *teller_thread(void *unused)
+{
+    rcu_register_thread();
+    for (;;) {
+        g_autofree Touch *t = take_touch();
+
+        RCU_READ_LOCK_GUARD();
+        tell_core(t);
+    }
+    return NULL;
+}
+
+static void start_teller(void)
+{
+    qemu_mutex_init(&teller.lock);
+    qemu_cond_init(&teller.news);
+    qemu_thread_create(&teller.thread, "pv-ve/teller", teller_thread, NULL,
+                       QEMU_THREAD_DETACHED);
 }
 
 static bool need_stash(Error **errp)
@@ -341,6 +431,7 @@ static bool need_stash(Error **errp)
 
     if (!started && pv_ve_stash_start(touched, errp)) {
         qemu_register_reset(on_reset, NULL);
+        start_teller();
         started = true;
     }
     return started;
