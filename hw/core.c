@@ -338,6 +338,21 @@ PvVeBlocked pv_ve_tell_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid)
     return pv_ve_device->accel->blocked(block, page, tid);
 }
 
+/* PvVe.lock is held from the test whether an area is present to the end of the access. */
+void pv_ve_lock_areas(void)
+{
+    if (pv_ve_device) {
+        qemu_mutex_lock(&pv_ve_device->lock);
+    }
+}
+
+void pv_ve_unlock_areas(void)
+{
+    if (pv_ve_device) {
+        qemu_mutex_unlock(&pv_ve_device->lock);
+    }
+}
+
 bool pv_ve_hold(CPUState *cpu, hwaddr gpa)
 {
     PvVe *ve = pv_ve_device;

@@ -191,32 +191,35 @@ static bool change_missing(Block *b, size_t page, Change change)
 }
 
 /*
- * From the mark to the discard the lock is held: who released the page in between would
- * lose its content.  The content is the block's then.
+ * Areas locked.  False: it may be marked, and has its content.  From the mark to the discard
+ * our lock is held: who released the page in between would lose its content.
  */
-static bool put_aside(Block *b, size_t page, Change change, void *content, Error **errp)
+static bool put_aside(Block *b, size_t page, Change change, Error **errp)
 {
     ram_addr_t offset = page * qemu_ram_pagesize(b->ram);
+    /* Without our lock, which the stash's thread takes: nobody may have written it ever. */
+    void *content = pv_ve_stash_copy(b->ram, offset);
 
-    WITH_QEMU_LOCK_GUARD(&lock) {
-        /* The last page of the block may have been released since it was watched. */
-        if (!watch(b, errp)) {
-            g_free(content);
-            return false;
-        }
-        b->content[page] = content;
-        mark(b, page, change);
-        if (pv_ve_stash_discard(b->ram, offset, errp)) {
-            return true;
-        }
+    QEMU_LOCK_GUARD(&lock);
+    /* The last page of the block may have been released since it was watched. */
+    if (!watch(b, errp)) {
+        g_free(content);
+        return false;
     }
-    supply(b->ram, offset);
-    return false;
+    b->content[page] = content;
+    mark(b, page, change);
+    return pv_ve_stash_discard(b->ram, offset, errp);
 }
 
-/* BQL held, machine stopped: nobody writes to the page. */
+/*
+ * BQL held, machine stopped: nobody writes to the page but the core, as pages come to others.
+ * What that wrote before is in the copy, and from then on it finds the page missing.
+ */
 static bool take_away(Block *b, size_t page, Change change, Error **errp)
 {
+    ram_addr_t offset = page * qemu_ram_pagesize(b->ram);
+    bool ok;
+
     if (change_missing(b, page, change)) {
         return true;
     }
@@ -229,9 +232,13 @@ static bool take_away(Block *b, size_t page, Change change, Error **errp)
             return false;
         }
     }
-    /* Without the lock: it may touch a page that nobody has ever written. */
-    return put_aside(b, page, change,
-                     pv_ve_stash_copy(b->ram, page * qemu_ram_pagesize(b->ram)), errp);
+    pv_ve_lock_areas();
+    ok = put_aside(b, page, change, errp);
+    pv_ve_unlock_areas();
+    if (!ok) {
+        supply(b->ram, offset);
+    }
+    return ok;
 }
 
 /* A vCPU's thread waits for the page in the guest; so it did not wait outside. */
