@@ -222,3 +222,18 @@ void pv_ve_core_detach(PvVe *ve)
     ve->offered = ve->offered_by_source = 0;
     ve->nr_entries = 0;
 }
+
+/* PvVe.lock is held from the test whether an area is present to the end of the access. */
+void pv_ve_lock_areas(void)
+{
+    if (pv_ve_core) {
+        pv_ve_lock(pv_ve_core);
+    }
+}
+
+void pv_ve_unlock_areas(void)
+{
+    if (pv_ve_core) {
+        pv_ve_unlock(pv_ve_core);
+    }
+}

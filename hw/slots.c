@@ -90,6 +90,7 @@ bool pv_ve_slots_post(PvVeSlots *slots, unsigned index, struct pv_ve_page *page,
     PvVeSlot *slot = &slots->slot[index];
     unsigned state = slot->failed ? PV_VE_FAILED : PV_VE_RESOLVED;
     uint64_t bit = 1ull << index % 64;
+    uint64_t before;
 
     assert(slot->state == PV_VE_SLOT_DONE && !slot->posted);
     slot->posted = true;
@@ -102,7 +103,9 @@ bool pv_ve_slots_post(PvVeSlots *slots, unsigned index, struct pv_ve_page *page,
     if (!guest_word_is(page, index, PV_VE_WORD(slot->generation, PV_VE_PARKED))) {
         return false;
     }
-    *raise = qatomic_fetch_or(&page->done[index / 64], cpu_to_le64(bit)) == 0;
+    before = le64_to_cpu(qatomic_fetch_or(&page->done[index / 64], cpu_to_le64(bit)));
+    /* With its bit it was posted before the machine moved; the interrupt may be lost. */
+    *raise = before == 0 || before & bit;
     return true;
 }
 

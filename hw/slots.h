@@ -62,7 +62,7 @@ void pv_ve_slots_done(PvVeSlots *slots, unsigned index, bool failed);
  * P: mark the host word of a DONE slot, full barrier, look at the guest's.
  * Returns true if the guest has parked there and is to be notified; then the
  * done bit is set.  *@raise says whether that takes an interrupt (the done word
- * was empty).
+ * was empty, or had that bit).
  */
 bool pv_ve_slots_post(PvVeSlots *slots, unsigned index, struct pv_ve_page *page,
                       bool *raise);

@@ -51,6 +51,11 @@ static void restore_slot(PvVe *ve, PvVeVcpu *v, unsigned index)
     RAMBlock *block;
     PvVePageState state;
 
+    /*
+     * The source may have posted it when the PV page had been sent, and notified when the
+     * local APICs had been saved.  To do that twice is harmless.
+     */
+    slot->posted = false;
     if (slot->state != PV_VE_SLOT_PENDING) {
         return;
     }

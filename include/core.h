@@ -231,6 +231,14 @@ PvVeBlocked pv_ve_tell_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid);
 /* Has every vCPU stopped?  There is a device.  Any thread, no BQL. */
 bool pv_ve_all_vcpus_stopped(void);
 
+/*
+ * In between the core touches neither an information area nor a PV page: a source under which
+ * a page that was present becomes absent copies, marks and discards it there.  Of the core it
+ * may call pv_ve_arm() then, and nothing else.  BQL held.
+ */
+void pv_ve_lock_areas(void);
+void pv_ve_unlock_areas(void);
+
 /* Pages that were present are missing now, and vCPUs are to be held.  BQL held. */
 void pv_ve_pages_withdrawn(void);
 

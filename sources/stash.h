@@ -13,7 +13,9 @@
 
 /*
  * Once, before all others: @touched is called in a thread of its own, in an RCU critical
- * section, when thread @tid waits for the absent page of @ram at @offset.  BQL held.
+ * section, when thread @tid waits for the absent page of @ram at @offset.  As that thread
+ * serves all who wait for an absent page, it must not touch guest memory, nor wait for
+ * anybody who does.  BQL held.
  */
 typedef void PvVeStashTouched(RAMBlock *ram, ram_addr_t offset, uint32_t tid);
 bool pv_ve_stash_start(PvVeStashTouched *touched, Error **errp);

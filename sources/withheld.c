@@ -14,10 +14,12 @@
 #include "qemu/bitmap.h"
 #include "qemu/lockable.h"
 #include "qemu/module.h"
+#include "qemu/queue.h"
+#include "qemu/rcu.h"
+#include "qemu/thread.h"
 #include "qom/object.h"
 #include "exec/address-spaces.h"
 #include "exec/memory.h"
-#include "hw/core/cpu.h"
 #include "system/reset.h"
 #include "system/runstate.h"
 #include "pv-ve/include/core.h"
@@ -188,32 +190,35 @@ static bool change_missing(Block *b, size_t page, Change change)
 }
 
 /*
- * From the mark to the discard the lock is held: who released the page in between would
- * lose its content.  The content is the block's then.
+ * Areas locked.  False: it may be marked, and has its content.  From the mark to the discard
+ * our lock is held: who released the page in between would lose its content.
  */
-static bool put_aside(Block *b, size_t page, Change change, void *content, Error **errp)
+static bool put_aside(Block *b, size_t page, Change change, Error **errp)
 {
     ram_addr_t offset = page * qemu_ram_pagesize(b->ram);
+    /* Without our lock, which the stash's thread takes: nobody may have written it ever. */
+    void *content = pv_ve_stash_copy(b->ram, offset);
 
-    WITH_QEMU_LOCK_GUARD(&lock) {
-        /* The last page of the block may have been released since it was watched. */
-        if (!watch(b, errp)) {
-            g_free(content);
-            return false;
-        }
-        b->content[page] = content;
-        mark(b, page, change);
-        if (pv_ve_stash_discard(b->ram, offset, errp)) {
-            return true;
-        }
+    QEMU_LOCK_GUARD(&lock);
+    /* The last page of the block may have been released since it was watched. */
+    if (!watch(b, errp)) {
+        g_free(content);
+        return false;
     }
-    supply(b->ram, offset);
-    return false;
+    b->content[page] = content;
+    mark(b, page, change);
+    return pv_ve_stash_discard(b->ram, offset, errp);
 }
 
-/* BQL held, machine stopped: nobody writes to the page. */
+/*
+ * BQL held, machine stopped: nobody writes to the page but the core, as pages come to others.
+ * What that wrote before is in the copy, and from then on it finds the page missing.
+ */
 static bool take_away(Block *b, size_t page, Change change, Error **errp)
 {
+    ram_addr_t offset = page * qemu_ram_pagesize(b->ram);
+    bool ok;
+
     if (change_missing(b, page, change)) {
         return true;
     }
@@ -226,9 +231,13 @@ static bool take_away(Block *b, size_t page, Change change, Error **errp)
             return false;
         }
     }
-    /* Without the lock: it may touch a page that nobody has ever written. */
-    return put_aside(b, page, change,
-                     pv_ve_stash_copy(b->ram, page * qemu_ram_pagesize(b->ram)), errp);
+    pv_ve_lock_areas();
+    ok = put_aside(b, page, change, errp);
+    pv_ve_unlock_areas();
+    if (!ok) {
+        supply(b->ram, offset);
+    }
+    return ok;
 }
 
 /* A vCPU's thread waits for the page in the guest; so it did not wait outside. */
@@ -270,8 +279,6 @@ static bool waits_outside(RAMBlock *ram, ram_addr_t offset, uint32_t tid)
 static void on_worker(RAMBlock *ram, ram_addr_t offset)
 {
     size_t page = offset / qemu_ram_pagesize(ram);
-    bool stopped = true;
-    CPUState *cpu;
     Block *b;
 
     WITH_QEMU_LOCK_GUARD(&lock) {
@@ -283,10 +290,7 @@ static void on_worker(RAMBlock *ram, ram_addr_t offset)
      * with the lock of QEMU that vCPUs hold as they stop and on_reset() holds after them.
      */
     smp_mb();
-    CPU_FOREACH(cpu) {
-        stopped = stopped && qatomic_read(&cpu->stopped);
-    }
-    if (stopped) {
+    if (pv_ve_all_vcpus_stopped()) {
         supply(ram, offset);
     }
 }
@@ -306,6 +310,68 @@ static void on_reset(void *unused)
     }
 }
 
+/* ---- Telling the core ----------------------------------------------------- */
+
+/*
+ * The core touches guest memory while it is told: the areas of vCPUs, which need not have
+ * been written ever.  The stash's thread, which serves such a page, must not wait for one.
+ * So it leaves the telling to another thread.
+ */
+typedef struct Touch {
+    QSIMPLEQ_ENTRY(Touch) next;
+    RAMBlock *ram;              /* one of ours, so it stays */
+    ram_addr_t offset;
+    uint32_t tid;
+} Touch;
+
+static struct {
+    QemuMutex lock;             /* a leaf; of the queue */
+    QemuCond news;
+    QSIMPLEQ_HEAD(, Touch) queue;
+    QemuThread thread;
+} teller = { .queue = QSIMPLEQ_HEAD_INITIALIZER(teller.queue) };
+
+/* Lock held. */
+static bool is_queued(RAMBlock *ram, ram_addr_t offset, uint32_t tid)
+{
+    Touch *t;
+
+    QSIMPLEQ_FOREACH(t, &teller.queue, next) {
+        if (t->ram == ram && t->offset == offset && t->tid == tid) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A thread that was interrupted and touches the page again is told of once. */
+static void queue_touch(RAMBlock *ram, ram_addr_t offset, uint32_t tid)
+{
+    Touch *t;
+
+    QEMU_LOCK_GUARD(&teller.lock);
+    if (is_queued(ram, offset, tid)) {
+        return;
+    }
+    t = g_new(Touch, 1);
+    *t = (Touch) { .ram = ram, .offset = offset, .tid = tid };
+    QSIMPLEQ_INSERT_TAIL(&teller.queue, t, next);
+    qemu_cond_signal(&teller.news);
+}
+
+static Touch *take_touch(void)
+{
+    Touch *t;
+
+    QEMU_LOCK_GUARD(&teller.lock);
+    while (QSIMPLEQ_EMPTY(&teller.queue)) {
+        qemu_cond_wait(&teller.news, &teller.lock);
+    }
+    t = QSIMPLEQ_FIRST(&teller.queue);
+    QSIMPLEQ_REMOVE_HEAD(&teller.queue, next);
+    return t;
+}
+
 /* In the stash's thread: thread @tid waits for an absent page. */
 static void touched(RAMBlock *ram, ram_addr_t offset, uint32_t tid)
 {
@@ -315,24 +381,49 @@ static void touched(RAMBlock *ram, ram_addr_t offset, uint32_t tid)
             return;
         }
     }
-    switch (pv_ve_tell_blocked(ram, offset, tid)) {
+    queue_touch(ram, offset, tid);
+}
+
+static void tell_core(const Touch *t)
+{
+    switch (pv_ve_tell_blocked(t->ram, t->offset, t->tid)) {
     case PV_VE_BLOCKED_VCPU:
-        not_outside(ram, offset, tid);
+        not_outside(t->ram, t->offset, t->tid);
         break;
     case PV_VE_BLOCKED_WORKER:
-        on_worker(ram, offset);
+        on_worker(t->ram, t->offset);
         break;
     case PV_VE_BLOCKED_OUTSIDE:
-        if (waits_outside(ram, offset, tid)) {
-            supply(ram, offset);
+        if (waits_outside(t->ram, t->offset, t->tid)) {
+            supply(t->ram, t->offset);
         } else {
-            pv_ve_stash_wake(ram, offset);
+            pv_ve_stash_wake(t->ram, t->offset);
         }
         break;
     case PV_VE_BLOCKED_OTHER:
-        supply(ram, offset);
+        supply(t->ram, t->offset);
         break;
     }
+}
+
+static void *teller_thread(void *unused)
+{
+    rcu_register_thread();
+    for (;;) {
+        g_autofree Touch *t = take_touch();
+
+        RCU_READ_LOCK_GUARD();
+        tell_core(t);
+    }
+    return NULL;
+}
+
+static void start_teller(void)
+{
+    qemu_mutex_init(&teller.lock);
+    qemu_cond_init(&teller.news);
+    qemu_thread_create(&teller.thread, "pv-ve/teller", teller_thread, NULL,
+                       QEMU_THREAD_DETACHED);
 }
 
 static bool need_stash(Error **errp)
@@ -341,6 +432,7 @@ static bool need_stash(Error **errp)
 
     if (!started && pv_ve_stash_start(touched, errp)) {
         qemu_register_reset(on_reset, NULL);
+        start_teller();
         started = true;
     }
     return started;
@@ -548,9 +640,25 @@ static void withheld_class_init(ObjectClass *oc, void *data)
                                           "How many pages are withheld or failed");
 }
 
+/* The device has gone, and with it whoever could release what is withheld.  BQL held. */
+static void withheld_finalize(Object *obj)
+{
+    Block *b;
+
+    QLIST_FOREACH(b, &blocks, link) {
+        size_t pages = DIV_ROUND_UP(b->ram->max_length, qemu_ram_pagesize(b->ram));
+
+        for (size_t page = find_first_bit(b->missing, pages); page < pages;
+             page = find_next_bit(b->missing, pages, page + 1)) {
+            supply(b->ram, page * qemu_ram_pagesize(b->ram));
+        }
+    }
+}
+
 static const TypeInfo withheld_type = {
     .name = TYPE_PV_VE_WITHHELD,
     .parent = TYPE_OBJECT,
+    .instance_finalize = withheld_finalize,
     .class_init = withheld_class_init,
 };
 

@@ -278,6 +278,22 @@ static void test_failed(void)
     check_host(0, PV_VE_FAILED);
 }
 
+/* Once more, as after a migration, in which the interrupt may have been lost. */
+static void test_post_again(void)
+{
+    bool raise = false;
+
+    prepare();
+    take_all();
+    g_assert_true(resolve_parked(0));
+    g_assert_false(resolve_parked(1));
+    slots.slot[1].posted = false;
+    g_assert_true(post(1, &raise));
+    g_assert_true(raise);
+    g_assert_cmphex(le64_to_cpu(page.done[0]), ==, 3);
+    check_host(1, PV_VE_RESOLVED);
+}
+
 static void test_coalescing(void)
 {
     prepare();
@@ -370,6 +386,7 @@ int main(int argc, char **argv)
     g_test_add_func("/slots/resolved-before-parked", test_resolve_first);
     g_test_add_func("/slots/parked-in-the-past", test_parked_stale);
     g_test_add_func("/slots/failed", test_failed);
+    g_test_add_func("/slots/post-again", test_post_again);
     g_test_add_func("/slots/coalescing", test_coalescing);
     g_test_add_func("/slots/done-bits", test_done_bits);
     g_test_add_func("/slots/no-other-bytes", test_bytes);
