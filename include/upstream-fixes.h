@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Fixes of bugs in QEMU 10.0 that pv-ve does not need itself; its tests do.  The hooks that
- * call them lie under hooks/upstream-fixes.  Each goes when QEMU has its own.
+ * Fixes of bugs in QEMU 10.0 that pv-ve does not need itself; its tests do.  The hooks
+ * that call them lie under hooks/upstream-fixes.  Each goes when QEMU has its own.
  */
 #ifndef PV_VE_UPSTREAM_FIXES_H
 #define PV_VE_UPSTREAM_FIXES_H
