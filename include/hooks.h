@@ -51,16 +51,6 @@ static inline void pv_ve_tcg_tlb_fill(CPUState *cpu, vaddr addr, hwaddr gpa,
 }
 
 /*
- * TCG, VMRUN: the interrupt in EVENTINJ has been delivered.  QEMU 10.0 leaves its vector
- * behind as the exception that is pending, and delivers it once more if the vCPU is asked
- * to leave guest code before the guest's first instruction.
- */
-static inline void pv_ve_tcg_vmrun_injected(CPUState *cpu)
-{
-    cpu->exception_index = -1;
-}
-
-/*
  * KVM: how to serve an MSR in user space.  What registers one is static upstream, so
  * it is handed to us when KVM starts, which is before there is a device.
  */

@@ -10,7 +10,8 @@ BUILD/cache/originals, and hooks always start from there. With PRISTINE the tree
 is first made equal to that QEMU source. A file that ends up as it was is not
 written, so that ninja rebuilds only what changed. Nothing is written if a hook fails.
 
-Hooks lie under hooks/, at the path of the file that they edit:
+Hooks lie under hooks/, at the path of the file that they edit, and fixes of upstream bugs,
+which the fork itself does not need, under hooks/upstream-fixes/ in the same way:
 
   FILE.cocci, FILE/NAME.cocci   a semantic patch. A comment `// expect N: TEXT`
       says that it adds TEXT in exactly N lines. It must not change or remove lines.
@@ -32,6 +33,7 @@ from pathlib import Path
 
 REPO = Path(__file__).resolve().parent.parent
 HOOKS = REPO / 'hooks'
+FIXES = HOOKS / 'upstream-fixes'
 LINK = 'pv-ve'
 
 
@@ -90,7 +92,8 @@ def find_hooks(fork):
             if hook.is_file():
                 raise HookError(hook, hook.name, 'neither .cocci nor .insert')
             continue
-        target = hook.relative_to(HOOKS).with_suffix('')
+        top = FIXES if FIXES in hook.parents else HOOKS
+        target = hook.relative_to(top).with_suffix('')
         if (fork / target.parent).is_file():
             target = target.parent
         if not (fork / target).is_file():

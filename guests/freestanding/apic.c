@@ -40,12 +40,13 @@
 
 extern const char trampoline[], trampoline_end[];
 extern const uint64_t page_table_root_low;
+extern void (*start_other)(uint32_t number);
 
 static uint32_t tick_period;                /* of the APIC timer */
 
 static bool x2apic;
 
-/* Each vCPU; cheaper under KVM, which must emulate an instruction that touches the page. */
+/* Each vCPU; cheaper under KVM, which must emulate what touches the page. */
 static void use_x2apic(void)
 {
     uint32_t r[4];
@@ -152,7 +153,7 @@ static void delay_us(uint64_t us)
     }
 }
 
-void apic_start_others(void)
+void apic_start_others(void (*start)(uint32_t number))
 {
     volatile char *to = (volatile char *)TRAMPOLINE_GPA;
     size_t root = (const char *)&page_table_root_low - trampoline;
@@ -161,6 +162,7 @@ void apic_start_others(void)
         to[from - trampoline] = *from;
     }
     *(volatile uint64_t *)(TRAMPOLINE_GPA + root) = page_table_root;
+    start_other = start;
     full_barrier();
     apic_write(APIC_ICR_LOW, ICR_ALL_BUT_SELF | ICR_INIT);
     delay_us(10000);

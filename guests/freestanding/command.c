@@ -7,8 +7,8 @@
  *   r   reset the longest stall -> "stall reset"
  *   d   disable pv-ve           -> "vcpu N disabled, woke M" from each vCPU
  *   e   enable it               -> "vcpu N enabled" from each vCPU
- *   b   keep the busy word set  -> "vcpu N busy" from each vCPU, as if its handler ran on,
- *       or clear it                until the next b: "vcpu N not busy"
+ *   b   keep the busy word set  -> "vcpu N busy" from each vCPU, as if its handler ran
+ *       or clear it                on until the next b: "vcpu N not busy"
  *   q   end                     -> "bye"; see enum exit_value
  */
 
@@ -16,8 +16,6 @@
 
 static uint32_t stall_epoch;
 static bool busy_wanted;
-
-bool ve_wanted;
 
 static void print_cpu(uint32_t i)
 {

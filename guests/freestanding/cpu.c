@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Descriptor tables, where entries into the kernel go, and the end of the guest. */
+/* Descriptor tables, and the end of the guest.  Needs nothing but the serial port. */
 
 #include "guest.h"
 
 #define DEBUG_EXIT_PORT     0xf4
-#define NMI                 2
 #define DOUBLE_FAULT        8
-#define GENERAL_PROTECTION  13
 #define GATE_INTERRUPT      0x8e00      /* present, interrupts off, from CPL 0 */
 #define GATE_DPL3           0x6000
 #define TSS_AVAILABLE       0x89ul
@@ -27,7 +25,6 @@ struct table_pointer {
 
 extern uint64_t gdt[];
 extern struct table_pointer gdt_pointer;
-void dispatch(struct frame *f);
 
 struct cpu cpus[MAX_CPUS];
 struct task idle_tasks[MAX_CPUS];
@@ -36,10 +33,8 @@ uint32_t ncpus = 1;
 static struct gate idt[NR_VECTORS];
 static uint8_t double_fault_stack[1024] __attribute__((aligned(16)));
 
-static void set_gate(uint32_t vector, uint16_t flags)
+static void set_gate(uint32_t vector, uint64_t at, uint16_t flags)
 {
-    uint64_t at = entry_stubs[vector];
-
     idt[vector] = (struct gate) {
         .offset_0 = at, .offset_16 = at >> 16, .offset_32 = at >> 32,
         .selector = SEL_KCODE, .flags = flags,
@@ -58,13 +53,13 @@ static void set_tss(struct cpu *cpu)
     descriptor[1] = at >> 32;
 }
 
-void cpu_tables_init(void)
+void cpu_tables_init(const uint64_t entry[NR_VECTORS])
 {
     for (uint32_t v = 0; v < NR_VECTORS; v++) {
-        set_gate(v, GATE_INTERRUPT);
+        set_gate(v, entry[v], GATE_INTERRUPT);
     }
-    set_gate(DOUBLE_FAULT, GATE_INTERRUPT | 1);
-    set_gate(VECTOR_CALL, GATE_INTERRUPT | GATE_DPL3);
+    set_gate(DOUBLE_FAULT, entry[DOUBLE_FAULT], GATE_INTERRUPT | 1);
+    set_gate(VECTOR_CALL, entry[VECTOR_CALL], GATE_INTERRUPT | GATE_DPL3);
     for (uint32_t i = 0; i < ncpus; i++) {
         cpus[i].number = i;
         cpus[i].idle = cpus[i].current = &idle_tasks[i];
@@ -93,38 +88,21 @@ void stop(enum exit_value value)
     }
 }
 
+/* Not asked of the APIC, so that all files can panic. */
+static uint32_t initial_apic_id(void)
+{
+    uint32_t r[4];
+
+    cpuid(1, r);
+    return r[1] >> 24;
+}
+
 void panic(const char *what, struct frame *f)
 {
     say_force();
     say("panic %s vector %lu error 0x%lx rip 0x%lx cs 0x%lx rsp 0x%lx cr2 0x%lx apic %u",
-        what, f->vector, f->error, f->rip, f->cs, f->rsp, rdcr2(), apic_id());
+        what, f->vector, f->error, f->rip, f->cs, f->rsp, rdcr2(),
+        initial_apic_id());
     report->state = STATE_PANIC;
     stop(EXIT_PANIC);
-}
-
-/* It needs a page that may be missing, where no #VE can be. */
-static void nmi(void)
-{
-    (void)*(volatile uint64_t *)REGION_GPA;
-    this_cpu()->count->nmis++;
-}
-
-/* Every entry into the kernel, with interrupts off. */
-void dispatch(struct frame *f)
-{
-    if (f->vector == PV_VE_VECTOR) {
-        ve_exception(f);
-    } else if (f->vector == VECTOR_TICK) {
-        tick();
-    } else if (f->vector == VECTOR_CALL) {
-        kernel_call(f);
-    } else if (f->vector == VECTOR_NOTIFY) {
-        ve_notification();
-    } else if (f->vector == NMI) {
-        nmi();
-    } else if (f->vector == GENERAL_PROTECTION && f->rip == (uint64_t)try_wrmsr_at) {
-        f->rip = (uint64_t)try_wrmsr_failed;
-    } else if (f->vector != VECTOR_SPURIOUS) {
-        panic("unexpected", f);
-    }
 }

@@ -2,6 +2,13 @@
 #ifndef GUEST_H
 #define GUEST_H
 
+/*
+ * The files call each other in one direction, each only files behind it in this list:
+ *
+ *   boot.S main.c create.c entry.S dispatch.c command.c verify.c ve.c sched.c setup.c
+ *   pci.c apic.c trampoline.S mem.c cmdline.c cpu.c serial.c tasks.c check.c low.S
+ */
+
 #include "abi/pv-ve.h"
 #include "report.h"
 #include "x86.h"
@@ -63,7 +70,7 @@ struct task {
 struct user {
     uint64_t busy;          /* inside the test region */
     uint64_t at;            /* the page of it that is being touched, as a GPA */
-    uint64_t kind;          /* how its first byte is, PV_VE_Q_READ or PV_VE_Q_WRITE, or 0 */
+    uint64_t kind;          /* how its first byte is: PV_VE_Q_READ, _WRITE or 0 */
     uint64_t id;
     uint64_t owners;        /* tasks that touch; a page belongs to page % owners */
     uint64_t pages;
@@ -159,7 +166,7 @@ void say_force(void);
 void parse_cmdline(const char *line);
 
 /* cpu.c */
-void cpu_tables_init(void);
+void cpu_tables_init(const uint64_t entry[NR_VECTORS]);
 void cpu_load_tables(struct cpu *cpu);
 __attribute__((noreturn)) void stop(enum exit_value value);
 __attribute__((noreturn)) void panic(const char *what, struct frame *f);
@@ -169,7 +176,7 @@ void apic_calibrate(void);
 void apic_init_cpu(void);
 void apic_start_tick(void);
 void apic_eoi(void);
-void apic_start_others(void);
+void apic_start_others(void (*start)(uint32_t number));
 uint32_t apic_id(void);
 
 /* mem.c */
@@ -179,21 +186,20 @@ void build_page_tables(void);
 extern uint64_t page_table_root;
 
 /* sched.c */
-void create_tasks(void);
 void schedule(void);
 void idle_loop(void) __attribute__((noreturn));
 void make_ready(struct cpu *cpu, uint32_t index);
 __attribute__((noreturn)) void exit_task(uint64_t gpa);
-void tick(void);
-void kernel_call(struct frame *f);
 
-/* ve.c */
+/* setup.c */
 void ve_find(void);
 void ve_enable(struct cpu *cpu);
 void ve_disable(struct cpu *cpu);
+extern bool ve_wanted;
+
+/* ve.c */
 void ve_exception(struct frame *f);
 void ve_notification(void);
-extern bool ve_wanted;
 
 /* pci.c */
 bool msix_find(void);
@@ -216,14 +222,19 @@ extern struct task *verifier;
 void poll_commands(void);
 void follow_commands(struct cpu *cpu);
 
-/* entry.S */
+/* create.c */
+void create_tasks(void);
+
+/* low.S */
 void switch_stack(uint64_t *save, uint64_t load);
-void return_from_entry(void);
 void wrmsr_irqs_on(uint32_t msr, uint64_t value);
 uint64_t copy_page(void *to, const void *from);
 uint64_t try_wrmsr(uint32_t msr, uint64_t value);
 extern const char copy_page_at[], copy_page_failed[];
 extern const char try_wrmsr_at[], try_wrmsr_failed[];
+
+/* entry.S */
+void return_from_entry(void);
 extern const uint64_t entry_stubs[NR_VECTORS];
 
 #endif

@@ -137,7 +137,7 @@ void main(const struct pvh_info *info)
     serial_init();
     read_start_info(info);
     init_report();
-    cpu_tables_init();
+    cpu_tables_init(entry_stubs);
     allocate_areas();
     create_tasks();
     build_page_tables();
@@ -150,7 +150,7 @@ void main(const struct pvh_info *info)
         write_page(page, 0);
     }
     if (ncpus > 1) {
-        apic_start_others();
+        apic_start_others(main_other);
     }
     start_cpu(&cpus[0]);
     while (READ_ONCE(online) != ncpus) {

@@ -59,8 +59,8 @@ struct report_cpu {
     uint64_t enabled;       /* 144  1 while pv-ve is enabled */
     uint64_t stray;         /* 152  #VE for a page that no task of this vCPU touches */
     uint64_t nmis;          /* 160 */
-    uint64_t exact[3];      /* 168  #VE whose kind, read, write or fetch, and linear address
-                                    were known beforehand, and were right */
+    uint64_t exact[3];      /* 168  #VE whose kind (read, write, fetch) and linear
+                                    address were known beforehand, and were right */
     uint64_t reserved[8];
 };
 

@@ -27,7 +27,8 @@ int main(int argc, char **argv)
         return 1;
     }
     sync();
-    syscall(SYS_reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2, LINUX_REBOOT_CMD_KEXEC, NULL);
+    syscall(SYS_reboot, LINUX_REBOOT_MAGIC1, LINUX_REBOOT_MAGIC2,
+            LINUX_REBOOT_CMD_KEXEC, NULL);
     perror("kexec: reboot");
     return 1;
 }

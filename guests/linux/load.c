@@ -4,7 +4,8 @@
  * talk through pipes, fork and exec.  Those that touch are threads of one process, like a
  * server's; all others are processes.  All that they do is verified.
  *
- *   load [compute=1] [touch=8] [file=1] [pipe=1] [fork=1] [pages=4096] [filepages=1024] [nice=0]
+ *   load [compute=1] [touch=8] [file=1] [pipe=1] [fork=1] [pages=4096]
+ *        [filepages=1024] [nice=0]
  *
  * prints `load counters GPA`, then obeys lines on its standard input:
  *

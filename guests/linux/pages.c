@@ -133,7 +133,8 @@ static void on_sigbus(int number, siginfo_t *info, void *context)
 }
 
 /* True if this access gets SIGBUS for exactly its own address. */
-static int fails_right(const char *what, volatile char *at, void (*access)(volatile char *))
+static int fails_right(const char *what, volatile char *at,
+                       void (*access)(volatile char *))
 {
     memset(&signalled, 0, sizeof(signalled));
     if (!sigsetjmp(back, 1)) {

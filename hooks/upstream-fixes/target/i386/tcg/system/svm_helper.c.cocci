@@ -1,12 +1,12 @@
-// For the nested bed: an interrupt that VMRUN injects must reach the guest once.
+// Fix of a bug in QEMU 10.0, for the nested bed: an interrupt that VMRUN injects must reach the guest once.
 //
-// expect 1: #include "pv-ve/include/hooks.h"
+// expect 1: #include "pv-ve/include/upstream-fixes.h"
 // expect 1: pv_ve_tcg_vmrun_injected(
 
 @@
 @@
 #include "qemu/osdep.h"
-+#include "pv-ve/include/hooks.h"
++#include "pv-ve/include/upstream-fixes.h"
 
 @@
 typedef CPUX86State, CPUState;
