@@ -6,7 +6,8 @@ import os
 import time
 
 from .relay import Relay
-from .vm import HANG, Hang, Vm
+from .patience import HANG, Patience
+from .vm import Hang, Vm
 
 # So slow that nearly all pages are still missing when postcopy starts.
 PRECOPY_BANDWIDTH = 64 * 1024
@@ -96,7 +97,7 @@ class Pair:
         is called again and again.
         """
         left = {self.source: None, self.target: None}
-        deadline = time.monotonic() + patience
+        patience = Patience(patience)
         while not all(left.values()):
             if meanwhile:
                 meanwhile()
@@ -110,7 +111,7 @@ class Pair:
                         raise Hang(f"{vm.name}: migration is {event['data']['status']}")
                 if not vm.is_running():
                     raise Hang(f"{vm.name}: QEMU ended during the migration")
-            if time.monotonic() > deadline:
+            if patience.is_over():
                 raise Hang(f"{self.name}: no end of the migration, source is "
                            f"{self.status(self.source)}, target {self.status(self.target)}")
             time.sleep(pause)
