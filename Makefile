@@ -43,11 +43,18 @@ demo-linux demo-linux-kvm demo-freestanding: demo-%: ready
 	BUILD=$(abspath $(BUILD)) scripts/with-userfaultfd scripts/demo --only $*
 
 # All of tests/run, or one of its suites
-SUITES = unit configure model qtest guest postcopy nested kvm linux
-check $(SUITES:%=check-%): ready
+SUITES = unit harness configure model mutants qtest guest postcopy nested kvm linux
+check soak $(SUITES:%=check-%): ready
 	$(ninja) pv-ve-tests
+	$(if $(filter check soak %-nested %-linux,$@),-$(MAKE) linux-guest)
 	mkdir -p $(BUILD)/check-logs
-	BUILD=$(abspath $(BUILD)) scripts/with-userfaultfd tests/run $(patsubst check-%,%,$(@:check=))
+	BUILD=$(abspath $(BUILD)) scripts/with-userfaultfd tests/run $(CHECK) \
+		$(if $(filter soak,$@),--soak) $(filter-out check soak,$(patsubst check-%,%,$@))
+
+# Several programs need it, which run at once; they tell why it cannot be had.
+linux-guest:
+	scripts/linux-driver $(BUILD)
+	$(MAKE) -s -C guests/linux O=$(abspath $(BUILD))/guests/linux
 
 mutants: ready
 	BUILD=$(abspath $(BUILD)) scripts/with-userfaultfd \
@@ -70,9 +77,10 @@ help:
 	@echo '                Linux guest and a freestanding one; demo-linux, demo-linux-kvm, demo-freestanding'
 	@echo 'make check      all tests; check-nested those of KVM in the nested bed, and so on:'
 	@echo '                $(SUITES)'
+	@echo 'make soak       the same, with all repetitions, and nothing taken as known'
 	@echo 'make mutants    break the fork line by line: does a test notice? (an hour)'
 	@echo 'make linux-driver  the Linux driver for kernels 6.12 of Debian 13 and 12'
 	@echo 'make deps       install the packages that all this needs (Debian 12, 13)'
 	@echo 'make clean      remove what was compiled; distclean: remove $$BUILD'
 
-.PHONY: all install deps ready demo demo-linux demo-linux-kvm demo-freestanding check $(SUITES:%=check-%) mutants linux-driver clean distclean help
+.PHONY: all install deps ready demo demo-linux demo-linux-kvm demo-freestanding check soak linux-guest $(SUITES:%=check-%) mutants linux-driver clean distclean help

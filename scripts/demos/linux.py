@@ -70,7 +70,7 @@ class Here:
     def timed(self, function):
         return function()
 
-    def event(self, pair, when):
+    def event(self, when):
         return when
 
 
@@ -132,7 +132,7 @@ def migrate(pair, watch, args, progress):
     if not args.at_once:
         precopy(pair, watch, progress)
     guest.Linux(pair.source).reset_stall()
-    start = watch.where.event(pair, pair.switch())
+    start = watch.where.event(pair.switch())
     first = len(watch.samples)
     watch.look(pair.source)                         # stopped: exactly what was done
     watch.samples[first].time = start
@@ -141,7 +141,7 @@ def migrate(pair, watch, args, progress):
         watch.look(pair.target)
         progress.show("postcopy", f" {watch.samples[-1].time - start:.0f} s")
 
-    end = watch.where.event(pair, pair.finish(look, watch.where.pause, PATIENCE))
+    end = watch.where.event(pair.finish(look, watch.where.pause, PATIENCE))
     progress.show("after the last page")
     watch.during(pair.target, watch.where.after)
     return watch.samples[first:], start, end

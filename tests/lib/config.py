@@ -11,6 +11,12 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+SOAK = bool(os.environ.get("PV_VE_SOAK"))
+
+
+def rounds(few, many):
+    """How often something is repeated: few times, or many if this is a soak."""
+    return many if SOAK else few
 
 
 def add_arguments(parser):

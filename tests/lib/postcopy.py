@@ -6,7 +6,8 @@ import os
 import time
 
 from .relay import Relay
-from .vm import HANG, Hang, Vm
+from .patience import HANG, Patience
+from .vm import Hang, Vm
 
 # So slow that nearly all pages are still missing when postcopy starts.
 PRECOPY_BANDWIDTH = 64 * 1024
@@ -21,12 +22,17 @@ class Pair:
     """
     Source and target of one migration.  `bandwidth` (bytes a second, 0: any) and `rtt`
     (seconds) are the link's; `target` holds what the target has other than the source;
-    `source` is one that runs already.
+    `source` is one that runs already.  `background`, if given, is for pages that nobody has
+    asked for, until hurry(): with nearly none, the end does not come before the guest has
+    needed most pages, however slow a busy machine makes it.
     """
 
-    def __init__(self, config, name, *, bandwidth=0, rtt=0.0, preempt=True, target=None,
-                 source=None, **machine):
+    background = None
+
+    def __init__(self, config, name, *, bandwidth=0, rtt=0.0, background=None, preempt=True,
+                 target=None, source=None, **machine):
         self.bandwidth = bandwidth
+        self.background = background
         self.rtt = rtt
         self.preempt = preempt
         self.name = name
@@ -65,7 +71,8 @@ class Pair:
             vm.cmd("migrate-set-capabilities", capabilities=states)
         # Requested pages have a channel of their own, which no limit of QEMU's holds
         # for; the link limits both.
-        self.source.cmd("migrate-set-parameters", max_postcopy_bandwidth=self.bandwidth,
+        background = self.bandwidth if self.background is None else self.background
+        self.source.cmd("migrate-set-parameters", max_postcopy_bandwidth=background,
                         max_bandwidth=PRECOPY_BANDWIDTH if postcopy else 0)
         self.target.cmd("migrate-incoming", uri="unix:" + self.far)
 
@@ -96,7 +103,7 @@ class Pair:
         is called again and again.
         """
         left = {self.source: None, self.target: None}
-        deadline = time.monotonic() + patience
+        patience = Patience(patience)
         while not all(left.values()):
             if meanwhile:
                 meanwhile()
@@ -110,11 +117,16 @@ class Pair:
                         raise Hang(f"{vm.name}: migration is {event['data']['status']}")
                 if not vm.is_running():
                     raise Hang(f"{vm.name}: QEMU ended during the migration")
-            if time.monotonic() > deadline:
+            if patience.is_over():
                 raise Hang(f"{self.name}: no end of the migration, source is "
                            f"{self.status(self.source)}, target {self.status(self.target)}")
             time.sleep(pause)
         return left[self.target]
+
+    def hurry(self, bandwidth):
+        """From now on all that is left comes, over a link with that bandwidth."""
+        self.source.cmd("migrate-set-parameters", max_postcopy_bandwidth=0)
+        self.relay.limit(bandwidth)
 
     def lose_network(self):
         """Returns when both sides know of it."""

@@ -4,7 +4,8 @@
 import time
 
 from . import report
-from .vm import HANG, Hang
+from .patience import Patience
+from .vm import Hang
 
 MIB = 1024 * 1024
 MEMORY = "128M"
@@ -30,9 +31,9 @@ def sample(vm, vcpus=1):
 
 def until(what, test, pause=0.05):
     """The first true value of test(); `what` says what was waited for in vain."""
-    deadline = time.monotonic() + HANG
+    patience = Patience()
     while not (value := test()):
-        if time.monotonic() > deadline:
+        if patience.is_over():
             raise Hang(f"waited in vain: {what}")
         time.sleep(pause)
     return value

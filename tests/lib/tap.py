@@ -37,17 +37,26 @@ class Tap:
         sys.stdout.flush()
 
     def run(self, name, test, *args):
-        """A test that raises has failed, or is skipped; the others still run."""
+        """
+        A test that raises has failed, and so has one that checks nothing; or it is skipped.
+        The others still run.
+        """
         if self.only not in name:
             return
         self.note(f"-- {name}")
+        before = self.count
         try:
             test(*args)
         except Skip as skip:
             self.skip(name, skip)
         except Exception:           # pylint: disable=broad-except
             self.ok(False, f"{name}: ran to its end", traceback.format_exc())
+        else:
+            if self.count == before:
+                self.ok(False, f"{name}: checks something")
 
     def end(self):
+        if not self.count:
+            self.ok(False, f"there is a case with {self.only!r} in its name")
         print(f"1..{self.count}", flush=True)
         return 1 if self.failed else 0

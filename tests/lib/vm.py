@@ -9,8 +9,8 @@ import socket
 import threading
 import time
 
-# Seconds: guards against hanging, says nothing about speed
-HANG = float(os.environ.get("PV_VE_HANG", "180"))
+from .patience import HANG, Patience
+
 STATE = 5                       # seconds at most to tell about a failure
 
 
@@ -64,7 +64,7 @@ class Serial:
 
     def wait(self, pattern, timeout=HANG):
         """The match of the first line not yet waited for that fits the pattern."""
-        deadline = time.monotonic() + timeout
+        patience = Patience(timeout)
         with self.changed:
             while True:
                 while self.seen < len(self.lines):
@@ -72,8 +72,8 @@ class Serial:
                     self.seen += 1
                     if match := re.search(pattern, line):
                         return match
-                left = deadline - time.monotonic()
-                if self.ended or left <= 0:
+                left = patience.left()
+                if self.ended or not left:
                     why = "ended" if self.ended else "is silent"
                     last = " / ".join(self.lines[-3:])
                     raise Hang(f"{self.name}: serial port {why}, waiting for "
@@ -185,7 +185,7 @@ class Vm:
 
     def wait_event(self, name, timeout=HANG, **data):
         """Takes the first event of that name whose data has these values."""
-        deadline = time.monotonic() + timeout
+        patience = Patience(timeout)
         while True:
             self.poll_events()
             for event in self.events:
@@ -194,7 +194,7 @@ class Vm:
                     return event
             if not self.is_running():
                 raise Hang(f"{self.name}: QEMU ended, waiting for event {name}")
-            if time.monotonic() > deadline:
+            if patience.is_over():
                 raise Hang(f"{self.name}: no event {name} {data or ''}")
             with contextlib.suppress(asyncio.TimeoutError):
                 self.events += self.machine._qmp.get_events(wait=0.2)

@@ -235,16 +235,6 @@ class Bed:
         seconds, microseconds = map(int, re.findall(r": +(\d+)", text))
         return seconds + microseconds / 1e6
 
-    def clock(self):
-        """Seconds that the clock in the bed is ahead of ours."""
-        best = None
-        for _ in range(5):
-            before = time.time()
-            there = self.time()
-            after = time.time()
-            best = min(best or (9e9, 0), (after - before, there - (before + after) / 2))
-        return best[1]
-
     def machine(self, name, **more):
         from .inner import InnerVm
         return InnerVm(self, name, **more)

@@ -43,9 +43,9 @@ class Cores:
         return self.bed.pair(name, bandwidth=bandwidth // self.count, rtt=rtt * self.count,
                              **more)
 
-    def event(self, pair, when):
-        """The time of an event that the pair told"""
-        return (when + pair.ahead) / self.count
+    def event(self, when):
+        """The time of an event that a pair told"""
+        return when / self.count
 
     def place(self, pair):
         """Each vCPU on its own core, all else on the first; new threads are there, too."""

@@ -174,7 +174,7 @@ class InnerRelay(Relay):
 
 
 class InnerPair(Pair):
-    """Like Pair; the link is in the bed, times are those of our clock."""
+    """Like Pair; the link is in the bed, times are those of the clock there."""
 
     def __init__(self, bed, name, *,    # pylint: disable=super-init-not-called
                  bandwidth=0, rtt=0.0, preempt=True, target=None, source=None,
@@ -186,7 +186,6 @@ class InnerPair(Pair):
         self.name = name
         self.near = f"/tmp/{name}.near"
         self.far = f"/tmp/{name}.far"
-        self.ahead = 0.0
         self.closing = contextlib.ExitStack()
         incoming = {"args": [*machine.get("args", ()), "-incoming", "defer"]}
         self.launched = not source
@@ -202,12 +201,5 @@ class InnerPair(Pair):
                 self.closing.enter_context(self.source)
             self.relay = InnerRelay(self.bed, self.near, self.far, self.bandwidth, self.rtt)
             self.closing.callback(self.relay.close)
-            self.ahead = self.bed.clock()
             self.closing = self.closing.pop_all()
         return self
-
-    def switch(self):
-        return super().switch() - self.ahead
-
-    def finish(self, *args):
-        return super().finish(*args) - self.ahead
