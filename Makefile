@@ -43,7 +43,7 @@ demo-linux demo-linux-kvm demo-freestanding: demo-%: ready
 	BUILD=$(abspath $(BUILD)) scripts/with-userfaultfd scripts/demo --only $*
 
 # All of tests/run, or one of its suites
-SUITES = unit harness configure model mutants qtest guest postcopy nested kvm linux
+SUITES = unit harness house configure model mutants qtest guest postcopy nested kvm linux
 check soak $(SUITES:%=check-%): ready
 	$(ninja) pv-ve-tests
 	$(if $(filter check soak %-nested %-linux,$@),-$(MAKE) linux-guest)

@@ -86,14 +86,10 @@ void pv_ve_vcpu_restore_areas(PvVe *ve, unsigned index)
     }
 
     PV_VE_LOCK_GUARD(ve);
-    if (!v->cpu) {
-        warn_report("pv-ve: delivery was loaded for vCPU %u, which is not there", index);
-        pv_ve_vcpu_reset(ve, v);
-        return;
-    }
-    if (!pv_ve_area_map(&v->info, v->info_gpa) || !pv_ve_area_map(&v->page, v->page_gpa)) {
-        warn_report("pv-ve: information area or PV page of vCPU %u is not RAM here; "
-                    "delivery to it is off", index);
+    if (!v->cpu || !pv_ve_area_map(&v->info, v->info_gpa) ||
+        !pv_ve_area_map(&v->page, v->page_gpa)) {
+        warn_report("pv-ve: vCPU %u is not there, or its information area or PV page "
+                    "is not RAM here; delivery to it is off", index);
         pv_ve_vcpu_reset(ve, v);
         return;
     }
