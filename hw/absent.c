@@ -13,6 +13,10 @@ PvVeBlocked pv_ve_tell_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid)
     return PV_VE_BLOCKED_OTHER;
 }
 
+void pv_ve_postcopy_paused(void)
+{
+}
+
 void pv_ve_kvm_begin(CPUState *cpu)
 {
 }

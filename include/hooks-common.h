@@ -10,12 +10,22 @@
 
 /*
  * Postcopy: host thread @tid is blocked on the page of @block that starts at
- * @page.  In the fault thread.
+ * @page.  In the fault thread; once more after an outage of the network.
  */
 static inline void pv_ve_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid)
 {
     if (pv_ve_is_armed()) {
         pv_ve_tell_blocked(block, page, tid);
+    }
+}
+
+void pv_ve_postcopy_paused(void);
+
+/* Postcopy: the fault thread is about to wait until migration is recovered. */
+static inline void pv_ve_await_recovery(void)
+{
+    if (pv_ve_is_armed()) {
+        pv_ve_postcopy_paused();
     }
 }
 

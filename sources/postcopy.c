@@ -10,16 +10,18 @@
  * polls the file descriptors of external processes that share guest memory and
  * report their faults in userfaultfd messages; we are one more of those: a pipe
  * into which a vCPU's thread writes the message that its fault would have made.
+ * While migration is paused that thread waits, and reads faults here meanwhile.
  */
 #include "qemu/osdep.h"
 #include <glib-unix.h>
+#include <poll.h>
 #include "qapi/error.h"
 #include "qemu/lockable.h"
 #include "qemu/notify.h"
 #include "migration/migration.h"
 #include "migration/postcopy-ram.h"
 #include "migration/ram.h"
-#include "pv-ve/include/core.h"
+#include "pv-ve/include/hooks-common.h"
 
 #ifdef CONFIG_LINUX
 #include <linux/userfaultfd.h>
@@ -78,13 +80,11 @@ static bool is_requested(void *host)
  * In the fault thread.  The request goes out under a descriptor whose wake-up is
  * that of QEMU's own userfaultfd, where nobody sleeps for this page because of us.
  */
-static int on_ask(struct PostCopyFD *fd, void *opaque)
+static int ask_source(void *host)
 {
-    struct uffd_msg *msg = opaque;
-    void *host = (void *)(uintptr_t)msg->arg.pagefault.address;
     struct PostCopyFD own = {
         .fd = migration_incoming_get_current()->userfault_fd,
-        .idstr = fd->idstr,
+        .idstr = postcopy.fd.idstr,
     };
     ram_addr_t offset;
     RAMBlock *block = qemu_ram_block_from_host(host, false, &offset);
@@ -93,6 +93,68 @@ static int on_ask(struct PostCopyFD *fd, void *opaque)
         return 0;
     }
     return postcopy_request_shared_page(&own, block, (uintptr_t)host, offset);
+}
+
+static int on_ask(struct PostCopyFD *fd, void *opaque)
+{
+    struct uffd_msg *msg = opaque;
+
+    return ask_source((void *)(uintptr_t)msg->arg.pagefault.address);
+}
+
+/* ---- While migration is paused.  In the fault thread. ------------------------ */
+
+/*
+ * Faults go on meanwhile, and vCPUs can be told.  Only what was asked for before the
+ * pause is asked for again by migration itself, as it recovers; nothing may be sent
+ * beside that, so these pages are remembered until the pause is over.
+ */
+static void take_fault(int fd, GHashTable *pages)
+{
+    struct uffd_msg msg;
+    RAMBlock *block;
+    ram_addr_t offset;
+
+    if (read(fd, &msg, sizeof(msg)) != sizeof(msg) ||
+        msg.event != UFFD_EVENT_PAGEFAULT) {
+        return;
+    }
+    block = qemu_ram_block_from_host((void *)(uintptr_t)msg.arg.pagefault.address,
+                                     false, &offset);
+    if (block) {
+        offset = ROUND_DOWN(offset, qemu_ram_pagesize(block));
+        g_hash_table_add(pages, block->host + offset);
+        pv_ve_blocked(block, offset, msg.arg.pagefault.feat.ptid);
+    }
+}
+
+static void ask_for_each(GHashTable *pages)
+{
+    GHashTableIter all;
+    void *page;
+
+    g_hash_table_iter_init(&all, pages);
+    while (g_hash_table_iter_next(&all, &page, NULL)) {
+        ask_source(page);
+    }
+}
+
+/* The end of the pause is a semaphore's, which cannot be polled. */
+#define IS_OVER_MS 10
+
+void pv_ve_postcopy_paused(void)
+{
+    MigrationIncomingState *mis = migration_incoming_get_current();
+    struct pollfd faults = { .fd = mis->userfault_fd, .events = POLLIN };
+    g_autoptr(GHashTable) pages = g_hash_table_new(NULL, NULL);
+
+    while (qemu_sem_timedwait(&mis->postcopy_pause_sem_fault, 0) < 0) {
+        if (poll(&faults, 1, IS_OVER_MS) > 0) {
+            take_fault(faults.fd, pages);
+        }
+    }
+    ask_for_each(pages);
+    qemu_sem_post(&mis->postcopy_pause_sem_fault);      /* migration waits itself */
 }
 
 /* In the threads that place pages, after each page; never waits for the BQL. */

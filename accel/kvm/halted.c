@@ -14,11 +14,10 @@
  * that is halted is kicked, and its thread sees what it touches (touched.c).  A message may
  * be there before its vCPU sleeps; if it can be but one, that is kicked all the same.
  *
- * Any thread may read the statistics of a vCPU while it runs:
+ * Of KVM's statistics of a vCPU these tell:
  *
  *   blocking     1 while it sleeps, whatever for
  *   pf_taken     page faults (nested page faults with two-dimensional paging) so far
- *   exits        exits from the guest so far
  *
  * One that is halted for a page sleeps, and has taken a page fault since it was kicked
  * last.  One that sleeps in its own HLT or WAIT can look the same: then its thread sees it
@@ -27,7 +26,6 @@
  * tests/model/halted.pml checks that nobody is overlooked, nor kicked again and again.
  */
 #include "qemu/osdep.h"
-#include "qapi/error.h"
 #include "qemu/error-report.h"
 #include "qemu/event_notifier.h"
 #include "qemu/lockable.h"
@@ -36,7 +34,6 @@
 #include "hw/boards.h"
 #include "hw/core/cpu.h"
 #include "system/kvm.h"
-#include <linux/kvm.h>
 #include "pv-ve/accel/kvm/pv-ve-kvm.h"
 #include "trace.h"
 
@@ -47,16 +44,6 @@
 #define LOOK_FIRST_NS   (20 * SCALE_US)
 #define LOOK_EVERY_NS   (1 * SCALE_MS)      /* short against a guest's timer tick */
 
-enum { BLOCKING, PF_TAKEN, EXITS, NR_STATS };
-
-static const char *const stat_name[NR_STATS] = {
-    [BLOCKING] = "blocking",
-    [PF_TAKEN] = "pf_taken",
-    [EXITS] = "exits",
-};
-
-static off_t stat_at[NR_STATS];     /* in the file; the same for all vCPUs */
-
 static struct {
     QemuMutex lock;             /* a leaf but for the locks of pages and kicks */
     EventNotifier news;         /* for the thread: look, and soon again */
@@ -66,76 +53,22 @@ static struct {
     GPtrArray *pages;           /* of the host; that workers wait for, each once */
 } watch;
 
-static bool read_all(int fd, void *buffer, size_t size, off_t at)
-{
-    return pread(fd, buffer, size, at) == (ssize_t)size;
-}
-
-static bool find_stats(int fd)
-{
-    struct kvm_stats_header header;
-    size_t size;
-    g_autofree struct kvm_stats_desc *desc = NULL;
-    unsigned found = 0;
-
-    if (fd < 0 || !read_all(fd, &header, sizeof(header), 0)) {
-        return false;
-    }
-    size = sizeof(*desc) + header.name_size;
-    desc = g_malloc(size);
-    for (unsigned i = 0; i < header.num_desc; i++) {
-        if (!read_all(fd, desc, size, header.desc_offset + i * size)) {
-            return false;
-        }
-        for (unsigned s = 0; s < NR_STATS; s++) {
-            if (g_str_equal(desc->name, stat_name[s])) {
-                stat_at[s] = header.data_offset + desc->offset;
-                found++;
-            }
-        }
-    }
-    return found == NR_STATS;
-}
-
-bool pv_ve_kvm_can_find_halted(Error **errp)
-{
-    if (find_stats(first_cpu->kvm_vcpu_stats_fd)) {
-        return true;
-    }
-    error_setg(errp, "pv-ve: this host's KVM does not tell when a vCPU sleeps "
-               "(KVM_GET_STATS_FD with blocking, pf_taken and exits); use a "
-               "newer kernel, or -accel tcg");
-    return false;
-}
-
-static uint64_t read_stat(CPUState *cpu, unsigned s)
-{
-    uint64_t value = 0;
-
-    /* Failing means that the vCPU has gone: it does not sleep. */
-    return read_all(cpu->kvm_vcpu_stats_fd, &value, sizeof(value), stat_at[s]) ? value : 0;
-}
-
-uint64_t pv_ve_kvm_exits(CPUState *cpu)
-{
-    return read_stat(cpu, EXITS);
-}
-
 /* ---- Which vCPU?  Lock held. ------------------------------------------------ */
 
 static bool has_faulted(CPUState *cpu, uint64_t *faults)
 {
-    *faults = read_stat(cpu, PF_TAKEN);
+    *faults = pv_ve_kvm_read_stat(cpu, PV_VE_KVM_PF_TAKEN);
     return *faults != watch.seen[cpu->cpu_index];
 }
 
-/* Is it halted?  That is noted, so it is not found again before its next fault. */
+/* True if it is halted; it is not found again before its next fault. */
 static bool note_halted(CPUState *cpu)
 {
     uint64_t faults;
 
     /* Most looks find it awake: one system call. */
-    if (!read_stat(cpu, BLOCKING) || !pv_ve_kvm_in_guest(cpu) || !has_faulted(cpu, &faults)) {
+    if (!pv_ve_kvm_read_stat(cpu, PV_VE_KVM_BLOCKING) || !pv_ve_kvm_in_guest(cpu) ||
+        !has_faulted(cpu, &faults)) {
         return false;
     }
     watch.seen[cpu->cpu_index] = faults;
@@ -146,7 +79,7 @@ static bool note_halted(CPUState *cpu)
  * A worker's message has come and nobody sleeps: then who touched that page is on the way
  * there, or has been interrupted already.  Only if it can be but one.
  */
-static CPUState *find_about_to_halt(void)
+static CPUState *note_about_to_halt(void)
 {
     CPUState *cpu, *found = NULL;
     uint64_t faults, found_faults = 0;
@@ -175,7 +108,7 @@ static void add_page(void *page)
     }
 }
 
-static void drop_arrived(void)
+static void drop_arrived_pages(void)
 {
     for (unsigned i = watch.pages->len; i-- > 0; ) {
         if (!pv_ve_is_missing(watch.pages->pdata[i])) {
@@ -186,13 +119,13 @@ static void drop_arrived(void)
 
 /* ---- Looking --------------------------------------------------------------- */
 
-static void forget(CPUState *cpu)
+static void forget_faults(CPUState *cpu)
 {
     watch.seen[cpu->cpu_index] = 0;
 }
 
 /* True if it was kicked. */
-static bool kick(CPUState *cpu)
+static bool kick_halted(CPUState *cpu)
 {
     PvVeKvmKick result;
 
@@ -202,20 +135,20 @@ static bool kick(CPUState *cpu)
     trace_pv_ve_kvm_halted(cpu->cpu_index);
     result = pv_ve_kvm_kick(cpu, NULL);
     if (result == PV_VE_KVM_AWAY) {
-        forget(cpu);
+        forget_faults(cpu);
         event_notifier_set(&watch.news);
     }
     return result == PV_VE_KVM_KICKED;
 }
 
 /* True if somebody was kicked. */
-static bool look(void)
+static bool look_at_all(void)
 {
     bool found = false;
     CPUState *cpu;
 
     CPU_FOREACH(cpu) {
-        found = (note_halted(cpu) && kick(cpu)) || found;
+        found = (note_halted(cpu) && kick_halted(cpu)) || found;
     }
     return found;
 }
@@ -239,12 +172,12 @@ void pv_ve_kvm_worker_blocked(void *page)
 
     QEMU_LOCK_GUARD(&watch.lock);
     if (!watch.looking) {
-        drop_arrived();         /* nobody else does */
+        drop_arrived_pages();         /* nobody else does */
     }
     add_page(page);
-    found = look();
-    if (!found && (cpu = find_about_to_halt())) {
-        found = kick(cpu);
+    found = look_at_all();
+    if (!found && (cpu = note_about_to_halt())) {
+        found = kick_halted(cpu);
     }
     if ((!found || !watch.looking) && is_anybody_enabled()) {
         event_notifier_set(&watch.news);
@@ -270,20 +203,20 @@ static void *watch_thread(void *unused)
         }
         QEMU_LOCK_GUARD(&watch.lock);
         RCU_READ_LOCK_GUARD();
-        drop_arrived();
+        drop_arrived_pages();
         watch.looking = watch.pages->len;
         if (watch.looking) {
-            look();
+            look_at_all();
         }
         pause = watch.looking ? CLAMP(2 * pause, LOOK_FIRST_NS, LOOK_EVERY_NS) : -1;
     }
     return NULL;
 }
 
-void pv_ve_kvm_forget(CPUState *cpu)
+void pv_ve_kvm_forget_faults(CPUState *cpu)
 {
     QEMU_LOCK_GUARD(&watch.lock);
-    forget(cpu);
+    forget_faults(cpu);
 }
 
 bool pv_ve_kvm_is_awaited(void *page)
@@ -296,7 +229,7 @@ void pv_ve_kvm_start_watch(void)
 {
     qemu_mutex_init(&watch.lock);
     if (event_notifier_init(&watch.news, false) < 0) {
-        error_report("pv-ve: no event notifier for the thread that looks for halted vCPUs");
+        error_report("pv-ve: no event notifier to look for halted vCPUs");
         exit(1);
     }
     watch.pages = g_ptr_array_new();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * pv-ve: the KVM end, for an unmodified host kernel (Linux 6.2 or newer): what the host
- * must offer, CPUID, MSRs, WAIT and the notification.  Faults are in kick.c.
+ * must offer, CPUID, MSRs, WAIT and the notification.  Faults are in the other files.
  */
 #include "qemu/osdep.h"
 #include <sys/utsname.h>
@@ -88,7 +88,7 @@ static bool usable(Error **errp)
                    lacks);
         return false;
     }
-    return pv_ve_kvm_can_find_halted(errp);
+    return pv_ve_kvm_find_stats(errp);
 }
 
 /* ---- CPUID ---------------------------------------------------------------- */
@@ -231,8 +231,9 @@ static void start(OnOffAuto as_exception)
             exit(1);
         }
     }
+    pv_ve_kvm_start_kicks();
     pv_ve_kvm_start_watch();
-    pv_ve_kvm_start_kicks(form);
+    pv_ve_kvm_start_deciding(form);
 }
 
 static const PvVeAccel kvm_end = {

@@ -7,18 +7,26 @@
 #include "hw/core/cpu.h"
 #include "pv-ve/include/core.h"
 
+/* The files, from the bottom up; each calls only those above it here. */
+
+/* ---- stats.c ---- */
+
+typedef enum PvVeKvmStat {
+    PV_VE_KVM_BLOCKING,         /* 1 while the vCPU sleeps, whatever for */
+    PV_VE_KVM_PF_TAKEN,         /* page faults so far */
+    PV_VE_KVM_EXITS,            /* how often it has left the guest */
+    PV_VE_KVM_NR_STATS,
+} PvVeKvmStat;
+
+/* Where KVM has them; the error says what is lacking.  BQL held, before any is read. */
+bool pv_ve_kvm_find_stats(Error **errp);
+/* Any thread. */
+uint64_t pv_ve_kvm_read_stat(CPUState *cpu, PvVeKvmStat s);
+
 /* ---- kick.c ---- */
 
-/* How the host's processors take vector 20 as an injected event. */
-typedef enum PvVeForm {
-    PV_VE_AS_EXCEPTION,         /* Intel: VM entry wants IF set for an interrupt */
-    PV_VE_AS_INTERRUPT,         /* AMD: EVENTINJ refuses an exception that it does not know */
-} PvVeForm;
-
 /* BQL held, once. */
-void pv_ve_kvm_start_kicks(PvVeForm form);
-/* PvVeAccel.blocked */
-PvVeBlocked pv_ve_kvm_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid);
+void pv_ve_kvm_start_kicks(void);
 /* Is @cpu's thread inside KVM_RUN?  Any thread. */
 bool pv_ve_kvm_in_guest(CPUState *cpu);
 
@@ -35,6 +43,21 @@ typedef enum PvVeKvmKick {
  */
 PvVeKvmKick pv_ve_kvm_kick(CPUState *cpu, void *page);
 
+/* In @cpu's thread: it is about to enter KVM_RUN, and may be kicked. */
+void pv_ve_kvm_enter_guest(CPUState *cpu);
+
+/* What KVM_RUN was left with. */
+typedef struct PvVeKvmTaken {
+    bool ours;                  /* our signal ended it */
+    bool due;                   /* it is to be decided ... */
+    void *page;                 /* ... about this page; NULL: it is halted for any */
+} PvVeKvmTaken;
+
+/* In @cpu's thread: KVM_RUN has returned, @interrupted by some signal or not. */
+PvVeKvmTaken pv_ve_kvm_leave_guest(CPUState *cpu, bool interrupted);
+/* What those who kick are to learn from what became of a kick.  In @cpu's thread. */
+void pv_ve_kvm_learn_from_kick(CPUState *cpu, void *page, PvVeKick result);
+
 /* ---- touched.c ---- */
 
 /*
@@ -47,10 +70,6 @@ void *pv_ve_kvm_touched(CPUState *cpu, void *page, PvVeFault *fault);
 
 /* ---- halted.c ---- */
 
-/* How often has @cpu left the guest?  Any thread. */
-uint64_t pv_ve_kvm_exits(CPUState *cpu);
-/* Can KVM tell whether a vCPU sleeps?  BQL held. */
-bool pv_ve_kvm_can_find_halted(Error **errp);
 /* BQL held, once. */
 void pv_ve_kvm_start_watch(void);
 /*
@@ -62,8 +81,24 @@ void pv_ve_kvm_worker_blocked(void *page);
 /* Does a worker wait for the missing page at this address of the host?  Any thread. */
 bool pv_ve_kvm_is_awaited(void *page);
 /* Nothing was decided about its last kick: if it is halted, it is to be found again. */
-void pv_ve_kvm_forget(CPUState *cpu);
+void pv_ve_kvm_forget_faults(CPUState *cpu);
 /* The guest may have enabled delivery on a vCPU.  Any thread. */
 void pv_ve_kvm_look_again(void);
+
+/* ---- blocked.c ---- */
+
+/* PvVeAccel.blocked */
+PvVeBlocked pv_ve_kvm_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid);
+
+/* ---- decide.c ---- */
+
+/* How the host's processors take vector 20 as an injected event. */
+typedef enum PvVeForm {
+    PV_VE_AS_EXCEPTION,         /* Intel: VM entry wants IF set for an interrupt */
+    PV_VE_AS_INTERRUPT,         /* AMD: EVENTINJ refuses an exception that it does not know */
+} PvVeForm;
+
+/* BQL held, once, last of all: from now on KVM_RUN is ours, too. */
+void pv_ve_kvm_start_deciding(PvVeForm form);
 
 #endif

@@ -1,8 +1,12 @@
 // Postcopy's fault thread has read that a thread of the host is blocked on a page, and
-// has asked the source for it.
+// has asked the source for it, or has found that it cannot.
 //
 // expect 1: #include "pv-ve/include/hooks-common.h"
 // expect 1: pv_ve_blocked(
+//
+// It is about to wait until migration is recovered.
+//
+// expect 1: pv_ve_await_recovery(
 
 @@
 @@
@@ -20,7 +24,19 @@ identifier opaque, msg, rb, rb_offset;
      mark_postcopy_blocktime_begin(...);
  retry:
      ret = postcopy_request_page(...);
-     if (ret) { ... }
 +    pv_ve_blocked(rb, rb_offset, msg.arg.pagefault.feat.ptid);
+     if (ret) { ... }
      ...>
+ }
+
+@@
+typedef MigrationIncomingState;
+identifier mis;
+@@
+ static void postcopy_pause_fault_thread(MigrationIncomingState *mis)
+ {
+     ...
++    pv_ve_await_recovery();
+     qemu_sem_wait(&mis->postcopy_pause_sem_fault);
+     ...
  }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * pv-ve: the search for vCPUs that KVM has halted for a missing page, for exhaustive
- * checking with Spin.  accel/kvm/halted.c and kick.c are what it models.
+ * checking with Spin.  accel/kvm/halted.c, kick.c and decide.c are what it models.
  *
  * Invariants
  *
@@ -89,7 +89,7 @@ bool looking, news;
 
 /* ---- The vCPU ---------------------------------------------------------------- */
 
-inline forget(v)
+inline forget_faults(v)
 {
     if
     :: MUTANT == vain_not_forgotten -> skip
@@ -97,11 +97,11 @@ inline forget(v)
     fi
 }
 
-inline in_vain(v)
+inline find_again(v)
 {
     vain[v]++;
     LOCK;
-    forget(v);
+    forget_faults(v);
     UNLOCK;
     news = true
 }
@@ -171,7 +171,7 @@ end_sleep:
 left:                           /* not for us; KVM keeps it halted */
     atomic { in_guest[v] = false; decide = due[v]; due[v] = false }
     if
-    :: decide -> in_vain(v)
+    :: decide -> find_again(v)
     :: else
     fi;
     goto enter;
@@ -182,7 +182,7 @@ interrupted:
     :: others ->
         others--;
         if
-        :: decide -> in_vain(v)
+        :: decide -> find_again(v)
         :: else
         fi
     :: decide && !hlt[v] && at[v] != NONE && missing[at[v]] ->
@@ -223,7 +223,7 @@ inline note(v)
 }
 
 /* Each of the three reads is a step: 1 sleeps, 2 in the guest, 3 has a new fault. */
-inline look()
+inline look_at_all()
 {
     atomic { v = 0; found = false }
     do
@@ -301,7 +301,7 @@ end_faults:
        :: MUTANT == no_list -> skip
        :: else -> listed[p] = true
        fi;
-       look();
+       look_at_all();
        if
        :: !found -> look_about_to_halt()
        :: else
@@ -348,7 +348,7 @@ end_watcher:
        LOCK;
        atomic { drop_arrived() }
        if
-       :: looking -> look()
+       :: looking -> look_at_all()
        :: else
        fi;
        UNLOCK
