@@ -99,8 +99,11 @@ static void on_realize(DeviceListener *listener, DeviceState *dev)
 
 static void forget_vcpu(PvVe *ve, PvVeVcpu *v)
 {
-    PV_VE_LOCK_GUARD(ve);
+    if (ve->accel->vcpu_removed) {
+        ve->accel->vcpu_removed(v - ve->vcpu);
+    }
 
+    PV_VE_LOCK_GUARD(ve);
     pv_ve_vcpu_reset(ve, v);
     v->cpu = NULL;
     qatomic_set(&v->end_wait_due, false);

@@ -156,18 +156,18 @@ PvVeVerdict pv_ve_fault(CPUState *cpu, const PvVeFault *f)
     return PV_VE_PRESENT;
 }
 
-bool pv_ve_is_enabled(CPUState *cpu)
+bool pv_ve_is_enabled(unsigned vcpu)
 {
     PvVe *ve = pv_ve_core;
 
     PV_VE_LOCK_GUARD(ve);
-    return pv_ve_enabled(pv_ve_vcpu(ve, cpu));
+    return pv_ve_enabled(&ve->vcpu[vcpu]);
 }
 
-bool pv_ve_may_reflect(CPUState *cpu)
+bool pv_ve_may_reflect(unsigned vcpu)
 {
     PvVe *ve = pv_ve_core;
-    PvVeVcpu *v = pv_ve_vcpu(ve, cpu);
+    PvVeVcpu *v = &ve->vcpu[vcpu];
     PvVeDecline why;
 
     PV_VE_LOCK_GUARD(ve);
@@ -177,7 +177,7 @@ bool pv_ve_may_reflect(CPUState *cpu)
     }
     if (why != PV_VE_DECLINE_NONE) {
         v->stats.declined[why]++;
-        trace_pv_ve_spare(cpu->cpu_index, pv_ve_decline_name(why));
+        trace_pv_ve_spare(vcpu, pv_ve_decline_name(why));
     }
     return why == PV_VE_DECLINE_NONE;
 }

@@ -28,13 +28,13 @@ static const char *const kick_name[PV_VE_NR_KICKS] = {
     [PV_VE_KICK_SPARED] = "spared",
 };
 
-void pv_ve_count_kick(CPUState *cpu, PvVeKick kick)
+void pv_ve_count_kick(unsigned vcpu, PvVeKick kick)
 {
     PvVe *ve = pv_ve_core;
 
-    trace_pv_ve_kick(cpu->cpu_index, kick_name[kick]);
+    trace_pv_ve_kick(vcpu, kick_name[kick]);
     PV_VE_LOCK_GUARD(ve);
-    pv_ve_vcpu(ve, cpu)->stats.kick[kick]++;
+    ve->vcpu[vcpu].stats.kick[kick]++;
 }
 
 const char *pv_ve_decline_name(PvVeDecline why)

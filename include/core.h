@@ -46,6 +46,8 @@ typedef struct PvVeAccel {
      * after start(), later for each that is plugged; may be NULL.  BQL held.
      */
     void (*vcpu_added)(CPUState *cpu);
+    /* The vCPU with this index has gone, and its thread; may be NULL.  BQL held. */
+    void (*vcpu_removed)(unsigned vcpu);
     /* Raise @vector in @cpu's local APIC.  BQL held. */
     void (*interrupt)(CPUState *cpu, uint8_t vector);
     /*
@@ -136,15 +138,18 @@ void *pv_ve_page_start(void *host);
 /* RAM of any kind at @gpa, NULL if there is none; is it missing?  RCU critical section. */
 void *pv_ve_host_at(hwaddr gpa, bool *missing);
 
-/* Has the guest enabled delivery on @cpu?  Any thread, no BQL. */
-bool pv_ve_is_enabled(CPUState *cpu);
+/*
+ * Of a vCPU by its index, which may be unplugged at any time; any thread, no BQL.  Of one
+ * that is not there delivery is disabled.
+ */
+bool pv_ve_is_enabled(unsigned vcpu);
 
 /*
- * Could a #VE for a missing page be delivered to @cpu, as far as can be told while it
+ * Could a #VE for a missing page be delivered to it, as far as can be told while it
  * sleeps?  If not it is counted as declined: its thread need not be disturbed.  Any
  * thread, no BQL.
  */
-bool pv_ve_may_reflect(CPUState *cpu);
+bool pv_ve_may_reflect(unsigned vcpu);
 
 /* A notification without a reason, which ends a halt of @cpu.  Any thread, no BQL. */
 void pv_ve_notify_spurious(CPUState *cpu);
@@ -159,7 +164,7 @@ typedef enum PvVeKick {
 } PvVeKick;
 
 /* Count it in the statistics.  Any thread, no BQL. */
-void pv_ve_count_kick(CPUState *cpu, PvVeKick kick);
+void pv_ve_count_kick(unsigned vcpu, PvVeKick kick);
 
 /* Is @index one of our MSRs, and is there a device? */
 bool pv_ve_has_msr(uint32_t index);

@@ -11,18 +11,6 @@
 #include "pv-ve/accel/kvm/pv-ve-kvm.h"
 #include "trace.h"
 
-static CPUState *cpu_of_thread(uint32_t tid)
-{
-    CPUState *cpu;
-
-    CPU_FOREACH(cpu) {
-        if (cpu->thread_id == tid) {
-            return cpu;
-        }
-    }
-    return NULL;
-}
-
 /*
  * A thread of QEMU's that is no vCPU's: a device emulation, say.  Workers have ids of the
  * host's first pid namespace; in another one an id can mean both, and then a kick is
@@ -36,23 +24,22 @@ static bool is_our_thread(uint32_t tid)
 PvVeBlocked pv_ve_kvm_blocked(RAMBlock *block, ram_addr_t offset, uint32_t tid)
 {
     void *page = block->host + offset;
-    CPUState *cpu;
+    int vcpu = pv_ve_kvm_vcpu_of_thread(tid);
 
     RCU_READ_LOCK_GUARD();
-    cpu = cpu_of_thread(tid);
-    trace_pv_ve_kvm_blocked(cpu ? cpu->cpu_index : -1, offset, tid);
-    if (!cpu) {
+    trace_pv_ve_kvm_blocked(vcpu, offset, tid);
+    if (vcpu < 0) {
         if (is_our_thread(tid)) {
             return PV_VE_BLOCKED_OTHER;
         }
         pv_ve_kvm_worker_blocked(page);
         return PV_VE_BLOCKED_WORKER;
     }
-    if (!pv_ve_kvm_in_guest(cpu)) {
+    if (!pv_ve_kvm_in_guest(vcpu)) {
         return PV_VE_BLOCKED_OUTSIDE;
     }
-    if (pv_ve_may_reflect(cpu)) {
-        pv_ve_kvm_kick(cpu, page);
+    if (pv_ve_may_reflect(vcpu)) {
+        pv_ve_kvm_kick(vcpu, page);
     }
     return PV_VE_BLOCKED_VCPU;
 }

@@ -167,7 +167,7 @@ static void serve_kick(CPUState *cpu, void *page)
 
     pv_ve_kvm_learn_from_kick(cpu, page, result);
     if (result != PV_VE_KICK_SENT) {
-        pv_ve_count_kick(cpu, result);
+        pv_ve_count_kick(cpu->cpu_index, result);
         if (!page) {
             pv_ve_kvm_look_again();         /* whom was it for? */
         }
@@ -181,7 +181,7 @@ static bool left_for_us(CPUState *cpu, int run_ret)
 
     cpu->kvm_run->kvm_valid_regs = 0;
     if (kick.due && !kick.ours) {
-        pv_ve_count_kick(cpu, PV_VE_KICK_LATE);
+        pv_ve_count_kick(cpu->cpu_index, PV_VE_KICK_LATE);
         find_again(cpu, kick.page);
     }
     if (!kick.ours) {

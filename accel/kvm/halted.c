@@ -48,53 +48,53 @@ static struct {
     QemuMutex lock;             /* a leaf but for the locks of pages and kicks */
     EventNotifier news;         /* for the thread: look, and soon again */
     QemuThread thread;
-    uint64_t *seen;             /* pf_taken when it was kicked last, by cpu_index */
+    uint64_t *seen;             /* pf_taken when it was kicked last, by index */
     bool looking;               /* the thread looks by itself, every now and then */
     GPtrArray *pages;           /* of the host; that workers wait for, each once */
 } watch;
 
 /* ---- Which vCPU?  Lock held. ------------------------------------------------ */
 
-static bool has_faulted(CPUState *cpu, uint64_t *faults)
+static bool has_faulted(unsigned vcpu, uint64_t *faults)
 {
-    *faults = pv_ve_kvm_read_stat(cpu, PV_VE_KVM_PF_TAKEN);
-    return *faults != watch.seen[cpu->cpu_index];
+    *faults = pv_ve_kvm_read_stat(vcpu, PV_VE_KVM_PF_TAKEN);
+    return *faults != watch.seen[vcpu];
 }
 
 /* True if it is halted; it is not found again before its next fault. */
-static bool note_halted(CPUState *cpu)
+static bool note_halted(unsigned vcpu)
 {
     uint64_t faults;
 
     /* Most looks find it awake: one system call. */
-    if (!pv_ve_kvm_read_stat(cpu, PV_VE_KVM_BLOCKING) || !pv_ve_kvm_in_guest(cpu) ||
-        !has_faulted(cpu, &faults)) {
+    if (!pv_ve_kvm_read_stat(vcpu, PV_VE_KVM_BLOCKING) || !pv_ve_kvm_in_guest(vcpu) ||
+        !has_faulted(vcpu, &faults)) {
         return false;
     }
-    watch.seen[cpu->cpu_index] = faults;
+    watch.seen[vcpu] = faults;
     return true;
 }
 
 /*
  * A worker's message has come and nobody sleeps: then who touched that page is on the way
- * there, or has been interrupted already.  Only if it can be but one.
+ * there, or has been interrupted already.  Only if it can be but one, else -1.
  */
-static CPUState *note_about_to_halt(void)
+static int note_about_to_halt(void)
 {
-    CPUState *cpu, *found = NULL;
     uint64_t faults, found_faults = 0;
+    int found = -1;
 
-    CPU_FOREACH(cpu) {
-        if (pv_ve_kvm_in_guest(cpu) && has_faulted(cpu, &faults)) {
-            if (found) {
-                return NULL;
+    for (unsigned vcpu = 0; vcpu < pv_ve_kvm_nr_vcpus(); vcpu++) {
+        if (pv_ve_kvm_in_guest(vcpu) && has_faulted(vcpu, &faults)) {
+            if (found >= 0) {
+                return -1;
             }
-            found = cpu;
+            found = vcpu;
             found_faults = faults;
         }
     }
-    if (found) {
-        watch.seen[found->cpu_index] = found_faults;
+    if (found >= 0) {
+        watch.seen[found] = found_faults;
     }
     return found;
 }
@@ -119,23 +119,18 @@ static void drop_arrived_pages(void)
 
 /* ---- Looking --------------------------------------------------------------- */
 
-static void forget_faults(CPUState *cpu)
-{
-    watch.seen[cpu->cpu_index] = 0;
-}
-
 /* True if it was kicked. */
-static bool kick_halted(CPUState *cpu)
+static bool kick_halted(unsigned vcpu)
 {
     PvVeKvmKick result;
 
-    if (!pv_ve_may_reflect(cpu)) {
+    if (!pv_ve_may_reflect(vcpu)) {
         return false;
     }
-    trace_pv_ve_kvm_halted(cpu->cpu_index);
-    result = pv_ve_kvm_kick(cpu, NULL);
+    trace_pv_ve_kvm_halted(vcpu);
+    result = pv_ve_kvm_kick(vcpu, NULL);
     if (result == PV_VE_KVM_AWAY) {
-        forget_faults(cpu);
+        watch.seen[vcpu] = 0;
         event_notifier_set(&watch.news);
     }
     return result == PV_VE_KVM_KICKED;
@@ -145,20 +140,17 @@ static bool kick_halted(CPUState *cpu)
 static bool look_at_all(void)
 {
     bool found = false;
-    CPUState *cpu;
 
-    CPU_FOREACH(cpu) {
-        found = (note_halted(cpu) && kick_halted(cpu)) || found;
+    for (unsigned vcpu = 0; vcpu < pv_ve_kvm_nr_vcpus(); vcpu++) {
+        found = (note_halted(vcpu) && kick_halted(vcpu)) || found;
     }
     return found;
 }
 
 static bool is_anybody_enabled(void)
 {
-    CPUState *cpu;
-
-    CPU_FOREACH(cpu) {
-        if (pv_ve_is_enabled(cpu)) {
+    for (unsigned vcpu = 0; vcpu < pv_ve_kvm_nr_vcpus(); vcpu++) {
+        if (pv_ve_is_enabled(vcpu)) {
             return true;
         }
     }
@@ -167,8 +159,8 @@ static bool is_anybody_enabled(void)
 
 void pv_ve_kvm_worker_blocked(void *page)
 {
-    CPUState *cpu;
     bool found;
+    int vcpu;
 
     QEMU_LOCK_GUARD(&watch.lock);
     if (!watch.looking) {
@@ -176,8 +168,8 @@ void pv_ve_kvm_worker_blocked(void *page)
     }
     add_page(page);
     found = look_at_all();
-    if (!found && (cpu = note_about_to_halt())) {
-        found = kick_halted(cpu);
+    if (!found && (vcpu = note_about_to_halt()) >= 0) {
+        found = kick_halted(vcpu);
     }
     if ((!found || !watch.looking) && is_anybody_enabled()) {
         event_notifier_set(&watch.news);
@@ -216,7 +208,7 @@ static void *watch_thread(void *unused)
 void pv_ve_kvm_forget_faults(CPUState *cpu)
 {
     QEMU_LOCK_GUARD(&watch.lock);
-    forget_faults(cpu);
+    watch.seen[cpu->cpu_index] = 0;
 }
 
 bool pv_ve_kvm_is_awaited(void *page)

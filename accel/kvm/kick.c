@@ -30,6 +30,7 @@
 /* Of one vCPU. */
 typedef struct Kick {
     QemuMutex lock;             /* a leaf; of all of this */
+    uint32_t thread_id;         /* 0: there is no such vCPU; atomic */
     bool in_guest;              /* inside KVM_RUN, with registers to be left in kvm_run */
     bool sent;                  /* a signal of ours has not yet ended a KVM_RUN */
     bool due;                   /* it is to be decided, for this KVM_RUN ... */
@@ -40,16 +41,43 @@ typedef struct Kick {
     unsigned spare;             /* how many of them are left */
 } Kick;
 
-static Kick *kicks;             /* by cpu_index */
+static Kick *kicks;             /* by index */
+static unsigned nr_kicks;
 
 void pv_ve_kvm_start_kicks(void)
 {
-    unsigned nr = MACHINE(qdev_get_machine())->smp.max_cpus;
-
-    kicks = g_new0(Kick, nr);
-    for (unsigned i = 0; i < nr; i++) {
+    nr_kicks = MACHINE(qdev_get_machine())->smp.max_cpus;
+    kicks = g_new0(Kick, nr_kicks);
+    for (unsigned i = 0; i < nr_kicks; i++) {
         qemu_mutex_init(&kicks[i].lock);
     }
+}
+
+void pv_ve_kvm_add_kicks(CPUState *cpu)
+{
+    qatomic_set(&kicks[cpu->cpu_index].thread_id, cpu->thread_id);
+}
+
+/* Its thread has ended, so it is in no guest, and another one may get its id. */
+void pv_ve_kvm_remove_kicks(unsigned vcpu)
+{
+    assert(!kicks[vcpu].in_guest);
+    qatomic_set(&kicks[vcpu].thread_id, 0);
+}
+
+unsigned pv_ve_kvm_nr_vcpus(void)
+{
+    return nr_kicks;
+}
+
+int pv_ve_kvm_vcpu_of_thread(uint32_t tid)
+{
+    for (unsigned i = 0; i < nr_kicks; i++) {
+        if (tid && qatomic_read(&kicks[i].thread_id) == tid) {
+            return i;
+        }
+    }
+    return -1;
 }
 
 static Kick *kick_of(CPUState *cpu)
@@ -57,9 +85,9 @@ static Kick *kick_of(CPUState *cpu)
     return &kicks[cpu->cpu_index];
 }
 
-bool pv_ve_kvm_in_guest(CPUState *cpu)
+bool pv_ve_kvm_in_guest(unsigned vcpu)
 {
-    Kick *k = kick_of(cpu);
+    Kick *k = &kicks[vcpu];
 
     QEMU_LOCK_GUARD(&k->lock);
     return k->in_guest;
@@ -67,16 +95,18 @@ bool pv_ve_kvm_in_guest(CPUState *cpu)
 
 /* ---- In the threads that see vCPUs sleep --------------------------------- */
 
-static uint64_t exits_of(CPUState *cpu)
+static uint64_t exits_of(unsigned vcpu)
 {
-    return pv_ve_kvm_read_stat(cpu, PV_VE_KVM_EXITS);
+    return pv_ve_kvm_read_stat(vcpu, PV_VE_KVM_EXITS);
 }
 
 /* Lock held.  True if experience has shown that it would be in vain. */
-static bool spare_fault(CPUState *cpu, Kick *k, void *page)
+static bool spare_fault(unsigned vcpu, void *page)
 {
+    Kick *k = &kicks[vcpu];
+
     /* Of one that is halted halted.c sees whether it has faulted since. */
-    if (page && k->declined == page && exits_of(cpu) - k->exits <= SAME_ACCESS) {
+    if (page && k->declined == page && exits_of(vcpu) - k->exits <= SAME_ACCESS) {
         return true;
     }
     if (k->spare) {
@@ -90,23 +120,23 @@ static bool spare_fault(CPUState *cpu, Kick *k, void *page)
  * KVM leaves the registers in kvm_run by itself, so the signal is all it takes.
  * Cheaper than pthread_kill(), which masks signals.
  */
-PvVeKvmKick pv_ve_kvm_kick(CPUState *cpu, void *page)
+PvVeKvmKick pv_ve_kvm_kick(unsigned vcpu, void *page)
 {
-    Kick *k = kick_of(cpu);
+    Kick *k = &kicks[vcpu];
     bool spared;
 
     WITH_QEMU_LOCK_GUARD(&k->lock) {
         if (!k->in_guest || k->sent) {
             return PV_VE_KVM_AWAY;
         }
-        spared = spare_fault(cpu, k, page);
+        spared = spare_fault(vcpu, page);
         if (!spared) {
             k->page = page;
             k->due = k->sent = true;
-            syscall(SYS_tgkill, getpid(), cpu->thread_id, SIG_IPI);
+            syscall(SYS_tgkill, getpid(), k->thread_id, SIG_IPI);
         }
     }
-    pv_ve_count_kick(cpu, spared ? PV_VE_KICK_SPARED : PV_VE_KICK_SENT);
+    pv_ve_count_kick(vcpu, spared ? PV_VE_KICK_SPARED : PV_VE_KICK_SENT);
     return spared ? PV_VE_KVM_SPARED : PV_VE_KVM_KICKED;
 }
 
@@ -149,7 +179,7 @@ void pv_ve_kvm_learn_from_kick(CPUState *cpu, void *page, PvVeKick result)
     QEMU_LOCK_GUARD(&k->lock);
     if (result == PV_VE_KICK_DECLINED) {
         k->declined = page;
-        k->exits = exits_of(cpu);
+        k->exits = exits_of(cpu->cpu_index);
         k->penalty = MIN(MAX(1, 2 * k->penalty), MAX_SPARED);
         k->spare = k->penalty - 1;
     } else if (result == PV_VE_KICK_SENT) {

@@ -147,6 +147,8 @@ static void add_leaves(CPUState *cpu, run_on_cpu_data data)
 
 static void vcpu_added(CPUState *cpu)
 {
+    pv_ve_kvm_add_stats(cpu);
+    pv_ve_kvm_add_kicks(cpu);
     run_on_cpu(cpu, add_leaves, RUN_ON_CPU_NULL);
 }
 
@@ -232,6 +234,7 @@ static void start(OnOffAuto as_exception)
         }
     }
     pv_ve_kvm_start_kicks();
+    pv_ve_kvm_start_stats();
     pv_ve_kvm_start_watch();
     pv_ve_kvm_start_deciding(form);
 }
@@ -241,6 +244,7 @@ static const PvVeAccel kvm_end = {
     .usable = usable,
     .start = start,
     .vcpu_added = vcpu_added,
+    .vcpu_removed = pv_ve_kvm_remove_kicks,
     .interrupt = pv_ve_lapic_interrupt,
     .end_wait = end_wait,
     .blocked = pv_ve_kvm_blocked,

@@ -7,7 +7,12 @@
 #include "hw/core/cpu.h"
 #include "pv-ve/include/core.h"
 
-/* The files, from the bottom up; each calls only those above it here. */
+/*
+ * The files, from the bottom up; each calls only those above it here.
+ *
+ * A vCPU can be unplugged while others look at it.  So in all threads but its own it is
+ * an index: nobody holds a CPUState there.
+ */
 
 /* ---- stats.c ---- */
 
@@ -20,15 +25,25 @@ typedef enum PvVeKvmStat {
 
 /* Where KVM has them; the error says what is lacking.  BQL held, before any is read. */
 bool pv_ve_kvm_find_stats(Error **errp);
-/* Any thread. */
-uint64_t pv_ve_kvm_read_stat(CPUState *cpu, PvVeKvmStat s);
+/* BQL held, once. */
+void pv_ve_kvm_start_stats(void);
+/* A vCPU has been made.  BQL held. */
+void pv_ve_kvm_add_stats(CPUState *cpu);
+/* 0 if there is no such vCPU.  Any thread. */
+uint64_t pv_ve_kvm_read_stat(unsigned vcpu, PvVeKvmStat s);
 
 /* ---- kick.c ---- */
 
 /* BQL held, once. */
 void pv_ve_kvm_start_kicks(void);
-/* Is @cpu's thread inside KVM_RUN?  Any thread. */
-bool pv_ve_kvm_in_guest(CPUState *cpu);
+/* A vCPU has been made; one has gone.  BQL held. */
+void pv_ve_kvm_add_kicks(CPUState *cpu);
+void pv_ve_kvm_remove_kicks(unsigned vcpu);
+unsigned pv_ve_kvm_nr_vcpus(void);
+/* Whose thread is @tid?  -1: no vCPU's.  Any thread. */
+int pv_ve_kvm_vcpu_of_thread(uint32_t tid);
+/* Is its thread inside KVM_RUN?  Any thread. */
+bool pv_ve_kvm_in_guest(unsigned vcpu);
 
 typedef enum PvVeKvmKick {
     PV_VE_KVM_KICKED,
@@ -37,11 +52,11 @@ typedef enum PvVeKvmKick {
 } PvVeKvmKick;
 
 /*
- * Let @cpu's thread decide about a #VE: for the missing page at host address @page, for
+ * Let the vCPU's thread decide about a #VE: for the missing page at host address @page, for
  * which it sleeps itself, or, if that is NULL, for what its instruction touches, as KVM has
  * halted it or is about to.  Any thread, in an RCU critical section.
  */
-PvVeKvmKick pv_ve_kvm_kick(CPUState *cpu, void *page);
+PvVeKvmKick pv_ve_kvm_kick(unsigned vcpu, void *page);
 
 /* In @cpu's thread: it is about to enter KVM_RUN, and may be kicked. */
 void pv_ve_kvm_enter_guest(CPUState *cpu);

@@ -6,6 +6,7 @@
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
+#include "hw/boards.h"
 #include "hw/core/cpu.h"
 #include <linux/kvm.h>
 #include "pv-ve/accel/kvm/pv-ve-kvm.h"
@@ -17,6 +18,13 @@ static const char *const stat_name[PV_VE_KVM_NR_STATS] = {
 };
 
 static off_t stat_at[PV_VE_KVM_NR_STATS];   /* in the file; the same for all vCPUs */
+
+/*
+ * By index, -1 until there is such a vCPU.  Descriptors of our own, which stay when a vCPU
+ * is unplugged: QEMU closes its own while others read, and the number may be another
+ * file's then.
+ */
+static int *stats_fd;
 
 static bool read_all(int fd, void *buffer, size_t size, off_t at)
 {
@@ -49,6 +57,26 @@ static bool find_stats(int fd)
     return found == PV_VE_KVM_NR_STATS;
 }
 
+void pv_ve_kvm_start_stats(void)
+{
+    unsigned nr = MACHINE(qdev_get_machine())->smp.max_cpus;
+
+    stats_fd = g_new(int, nr);
+    memset(stats_fd, -1, nr * sizeof(*stats_fd));
+}
+
+/* One that is plugged again takes the place of the old one at once. */
+void pv_ve_kvm_add_stats(CPUState *cpu)
+{
+    int *fd = &stats_fd[cpu->cpu_index];
+
+    if (*fd < 0) {
+        qatomic_set(fd, qemu_dup(cpu->kvm_vcpu_stats_fd));
+    } else {
+        dup3(cpu->kvm_vcpu_stats_fd, *fd, O_CLOEXEC);
+    }
+}
+
 bool pv_ve_kvm_find_stats(Error **errp)
 {
     if (find_stats(first_cpu->kvm_vcpu_stats_fd)) {
@@ -60,11 +88,11 @@ bool pv_ve_kvm_find_stats(Error **errp)
     return false;
 }
 
-uint64_t pv_ve_kvm_read_stat(CPUState *cpu, PvVeKvmStat s)
+uint64_t pv_ve_kvm_read_stat(unsigned vcpu, PvVeKvmStat s)
 {
+    int fd = qatomic_read(&stats_fd[vcpu]);
     uint64_t value = 0;
 
-    /* Failing means that the vCPU has gone: it does not sleep. */
-    return read_all(cpu->kvm_vcpu_stats_fd, &value, sizeof(value), stat_at[s]) ?
-           value : 0;
+    /* Failing means that there is no such vCPU: it does not sleep. */
+    return read_all(fd, &value, sizeof(value), stat_at[s]) ? value : 0;
 }
