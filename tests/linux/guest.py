@@ -39,7 +39,7 @@ class Image:
         build = pathlib.Path(build).resolve()
         self.pieces = build / "cache/nested"
         self.kernel = str(self.pieces / "linux")
-        run(ROOT / "scripts/linux-driver", build)
+        run(ROOT / "scripts/linux-driver", build, ROOT / "guests/linux/livepatch")
         run("make", "-s", "-C", ROOT / "guests/linux", f"O={build}/guests/linux")
         self.program = build / "guests/linux/pages"
         origin = (self.pieces / "origin").read_text(encoding="ascii").split()[0]
@@ -50,6 +50,7 @@ class Image:
             "bin/pages": self.program,
             "bin/load": build / "guests/linux/load",
             "bin/kexec": build / "guests/linux/kexec",
+            "livepatch.ko": build / "guests/linux/livepatch/livepatch.ko",
             "pv_ve.ko": build / "linux" / self.release / "pv_ve.ko",
         })
 
@@ -60,7 +61,7 @@ class Image:
             shutil.copy(path, root / name)
         if (root / "bin").exists():
             (root / "bin/sh").symlink_to("busybox")
-            run("strip", "--strip-debug", root / "pv_ve.ko")
+            run("strip", "--strip-debug", *root.glob("*.ko"))
         names = [str(path.relative_to(root)) for path in sorted(root.rglob("*"))]
         archive = root.with_suffix(".cpio")
         with open(archive, "wb") as file:
