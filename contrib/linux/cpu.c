@@ -174,6 +174,12 @@ void pv_ve_leave(void)
 	on_each_cpu(disable, NULL, 1);
 }
 
+/* This CPU goes to a crash kernel, perhaps from the midst of the functions above. */
+void pv_ve_abandon(void)
+{
+	set(PV_VE_MSR_CONTROL, 0);
+}
+
 void pv_ve_free(void)
 {
 	int number;

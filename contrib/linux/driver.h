@@ -101,6 +101,10 @@ bool pv_ve_handle(struct pt_regs *regs, struct ve_info *ve);
 int pv_ve_pci_register(void);
 void pv_ve_pci_unregister(void);
 
+/* crash.c */
+void pv_ve_crash_hook(void);
+void pv_ve_crash_unhook(void);
+
 /* cpu.c */
 void pv_ve_cpus_init(void);
 int pv_ve_start(void);
@@ -108,6 +112,7 @@ void pv_ve_stop(void);
 void pv_ve_pause(void);
 void pv_ve_resume(void);
 void pv_ve_leave(void);
+void pv_ve_abandon(void);
 void pv_ve_free(void);
 
 /* park.c */

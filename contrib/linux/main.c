@@ -60,6 +60,7 @@ static int find_host(void)
 /* Delivery is off everywhere. */
 static void give_back(void)
 {
+	pv_ve_crash_unhook();
 	pv_ve_detach();
 	pv_ve_free();
 }
@@ -85,6 +86,7 @@ static int __init pv_ve_init(void)
 	ret = pv_ve_attach();
 	if (ret)
 		return ret;
+	pv_ve_crash_hook();
 	ret = pv_ve_pci_register();
 	if (ret) {
 		pr_err("no PCI function %04x:%04x that works (%d)\n", PV_VE_PCI_VENDOR_ID,

@@ -200,7 +200,7 @@ class Linux:
 
 
 def machine(config, image, name, vcpus=1, device="", append="", **more):
-    return config.machine(name, memory=MEMORY, vcpus=vcpus, device=device, append=None,
+    return config.machine(name, memory=more.pop("memory", MEMORY), vcpus=vcpus, device=device, append=None,
                           args=[*image.arguments(append), *more.pop("args", ())], **more)
 
 
