@@ -74,6 +74,7 @@ static void disable(void *wake)
 	set(PV_VE_MSR_NOTIFY, 0);
 	set(PV_VE_MSR_FEATURES, 0);
 	cpu->enabled = false;
+	cpu->epoch++;
 	if (wake)
 		pv_ve_wake_all(cpu);
 	pv_ve_kvm_restore(cpu);

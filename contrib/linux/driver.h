@@ -42,6 +42,7 @@ enum pv_ve_count {
 struct pv_ve_cpu {
 	raw_spinlock_t lock;	/* enabled, guest words and cookies */
 	bool enabled;
+	u32 epoch;		/* grows with each disable; a fault is of one epoch */
 	int number;
 	struct pv_ve_info *info;
 	struct pv_ve_page *page;
@@ -55,6 +56,7 @@ struct pv_ve_fault {
 	u32 generation;
 	u64 gpa;
 	u64 gla;		/* 0 if the host did not tell */
+	u32 epoch;		/* the CPU's when #VE was taken */
 };
 
 DECLARE_PER_CPU(struct pv_ve_cpu, pv_ve_cpus);
