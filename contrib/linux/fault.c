@@ -20,21 +20,27 @@
 #define CREATE_TRACE_POINTS
 #include "trace.h"
 
-/* The fields that the processor's own instructions would need carry ours. */
+/*
+ * The fields that the processor's own instructions would need carry ours, and so does
+ * the upper half of the qualification, which has no bit there.
+ */
 #define ve_slot(ve)		((ve)->instr_len)
 #define ve_generation(ve)	((ve)->instr_info)
+#define ve_epoch(ve)		((ve)->exit_qual >> 32)
 
 void pv_ve_get_info(struct ve_info *ve)
 {
+	struct pv_ve_cpu *cpu;
 	struct pv_ve_info *info;
 
 	preempt_disable();
-	info = this_cpu_ptr(&pv_ve_cpus)->info;
+	cpu = this_cpu_ptr(&pv_ve_cpus);
+	info = cpu->info;
 	memset(ve, 0, sizeof(*ve));
 	if (!info || READ_ONCE(info->busy) != PV_VE_BUSY || info->slot >= PV_VE_SLOTS)
 		return;			/* not ours: reason 0 */
 	ve->exit_reason = info->reason;
-	ve->exit_qual = info->qualification;
+	ve->exit_qual = (u64)cpu->epoch << 32 | lower_32_bits(info->qualification);
 	if (info->qualification & PV_VE_Q_GLA_VALID)
 		ve->gla = info->gla;
 	ve->gpa = info->gpa;
@@ -86,6 +92,7 @@ bool pv_ve_handle(struct pt_regs *regs, struct ve_info *ve)
 		.generation = ve_generation(ve),
 		.gpa = ve->gpa,
 		.gla = ve->gla,
+		.epoch = ve_epoch(ve),
 	};
 	bool user = user_mode(regs);
 	bool sleeps = may_sleep(regs);
