@@ -10,6 +10,7 @@
 #include "driver.h"
 
 #include <linux/bitops.h>
+#include <linux/blkdev.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
@@ -94,6 +95,28 @@ static void leave_slot(const struct pv_ve_fault *f, struct sleeper *s)
 	pv_ve_inc(PV_VE_N_ABANDONED);
 }
 
+/* What makes schedule() do more for a task that sleeps than for one that is preempted */
+#define SLEEP_WORK (PF_WQ_WORKER | PF_IO_WORKER | PF_BLOCK_TS)
+
+/*
+ * schedule() without that.  The kernel's code may be anywhere between two instructions:
+ * putting together the very request that a flush of its plug would submit, or about to tell
+ * a worker's pool that the worker runs.  As for a task that is preempted, the plug keeps
+ * its requests, and the pool counts the worker as one that runs.  Nobody else looks
+ * at the plug of this task or changes its flags.
+ */
+static void schedule_as_preempted(void)
+{
+	struct blk_plug *plug = current->plug;
+	unsigned int flags = current->flags & SLEEP_WORK;
+
+	current->plug = NULL;
+	current->flags &= ~SLEEP_WORK;
+	schedule();
+	current->flags |= flags;
+	current->plug = plug;
+}
+
 static void sleep(const struct pv_ve_fault *f, struct sleeper *s, unsigned int state)
 {
 	set_current_state(state);
@@ -103,7 +126,7 @@ static void sleep(const struct pv_ve_fault *f, struct sleeper *s, unsigned int s
 			leave_slot(f, s);
 			break;
 		}
-		schedule();
+		schedule_as_preempted();
 		set_current_state(state);
 	}
 	__set_current_state(TASK_RUNNING);

@@ -2,6 +2,7 @@
 """The Linux test guest: Debian's cloud kernel, busybox, the driver, guests/linux."""
 
 import copy
+import lzma
 import pathlib
 import re
 import shutil
@@ -51,7 +52,15 @@ class Image:
             "bin/load": build / "guests/linux/load",
             "bin/kexec": build / "guests/linux/kexec",
             "pv_ve.ko": build / "linux" / self.release / "pv_ve.ko",
+            "virtio_blk.ko": self.module(pathlib.Path(work), "virtio_blk"),
         })
+
+    def module(self, work, name):
+        """One of the kernel's own, uncompressed."""
+        path = work / f"{name}.ko"
+        path.write_bytes(lzma.decompress(
+            next(self.pieces.glob(f"modules/**/{name}.ko.xz")).read_bytes()))
+        return path
 
     def pack(self, root, files):
         """Returns the archive, beside the folder in which it is put together."""
