@@ -49,13 +49,13 @@ void pv_ve_get_info(struct ve_info *ve)
 }
 
 /*
- * Code of the kernel's image.  All other is left alone: trampolines of ftrace, BPF
+ * Code of the kernel or of a module.  All other is left alone: trampolines of ftrace, BPF
  * and kprobes are freed once no task can be preempted in them (RCU-tasks), and a task that
  * sleeps does not count as one that is.
  */
 static bool is_text(unsigned long ip)
 {
-	return ip >= __START_KERNEL_map && ip < MODULES_VADDR;
+	return (ip >= __START_KERNEL_map && ip < MODULES_VADDR) || pv_ve_in_module(ip);
 }
 
 /*

@@ -52,6 +52,7 @@ class Image:
             "bin/load": build / "guests/linux/load",
             "bin/kexec": build / "guests/linux/kexec",
             "pv_ve.ko": build / "linux" / self.release / "pv_ve.ko",
+            "touch.ko": build / "linux/touch/touch.ko",
             "virtio_blk.ko": self.module(pathlib.Path(work), "virtio_blk"),
         })
 
