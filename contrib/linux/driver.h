@@ -125,6 +125,7 @@ void pv_ve_wake_all(struct pv_ve_cpu *cpu);
 /* failed.c */
 bool pv_ve_find_search(void);
 bool pv_ve_has_fixup(unsigned long ip);
+bool pv_ve_in_module(unsigned long ip);
 void pv_ve_sigbus(struct pt_regs *regs, const struct pv_ve_fault *f);
 
 /* notify.c */
