@@ -47,8 +47,8 @@ static int find_host(void)
 		pr_err("the host offers no notification by MSI-X, which is needed\n");
 		return -ENODEV;
 	}
-	if (!user_only && !IS_ENABLED(CONFIG_PREEMPT_COUNT)) {
-		pr_info("this kernel does not know where it may sleep: user mode only\n");
+	if (!user_only && !IS_ENABLED(CONFIG_PREEMPTION)) {
+		pr_info("this kernel cannot be preempted: user mode only\n");
 		user_only = true;
 	}
 	if (!user_only)
