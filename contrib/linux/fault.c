@@ -5,7 +5,7 @@
  * The first runs with interrupts off, the second usually with them on.  From
  * the first to the place where the task sleeps or the CPU waits, preemption
  * is off and the busy word is set: a page that is missing for the handler
- * itself (code, data, livepatch's trampoline) then suspends the CPU instead of
+ * itself (code, data, ftrace's trampoline) then suspends the CPU instead of
  * entering the handler again.
  */
 #include "driver.h"
