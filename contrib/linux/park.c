@@ -176,10 +176,9 @@ enum pv_ve_result pv_ve_wait(const struct pv_ve_fault *f)
 
 	pv_ve_inc(PV_VE_N_WAITED);
 	while (still_waits(f)) {
-		if (pv_ve_host.features & PV_VE_F_WAIT)
-			wrmsrl(pv_ve_host.first_msr + PV_VE_MSR_WAIT,
-			       PV_VE_WAIT(f->slot, f->generation));
-		else
+		if (!(pv_ve_host.features & PV_VE_F_WAIT) ||
+		    wrmsrl_safe(pv_ve_host.first_msr + PV_VE_MSR_WAIT,
+				PV_VE_WAIT(f->slot, f->generation)))
 			cpu_relax();
 	}
 	result = end_wait(f);
