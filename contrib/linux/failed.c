@@ -31,9 +31,10 @@ static bool not_in_module(unsigned long ip)
 DEFINE_STATIC_CALL(pv_ve_search, no_entry);
 DEFINE_STATIC_CALL(pv_ve_is_module_text, not_in_module);
 
+/* The probe is never armed: with ftrace off by its sysctl it could not be disarmed. */
 static void *find_function(const char *name)
 {
-	struct kprobe probe = { .symbol_name = name };
+	struct kprobe probe = { .symbol_name = name, .flags = KPROBE_FLAG_DISABLED };
 
 	if (register_kprobe(&probe))
 		return NULL;
