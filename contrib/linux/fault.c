@@ -10,11 +10,14 @@
  */
 #include "driver.h"
 
+#include <linux/irqflags.h>
 #include <linux/preempt.h>
 #include <linux/ptrace.h>
 #include <linux/ratelimit.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
+#include <linux/smp.h>
+#include <linux/tick.h>
 #include <asm/tdx.h>
 
 #define CREATE_TRACE_POINTS
@@ -96,6 +99,19 @@ static bool may_sleep(struct pt_regs *regs)
 }
 
 /*
+ * Between two tries where the task cannot sleep: until an interrupt, which is the tick at
+ * the latest.  Nothing tells that the page is back, so not where the tick may be off.
+ */
+static void rest(void)
+{
+	if (irqs_disabled() || is_idle_task(current) ||
+	    tick_nohz_full_cpu(raw_smp_processor_id()))
+		cpu_relax();
+	else
+		halt();
+}
+
+/*
  * The page of an access in the kernel never comes.  True if the access is to
  * be tried again, false if the exception table knows what to do.
  */
@@ -109,6 +125,8 @@ static bool failed_in_kernel(struct pt_regs *regs, const struct pv_ve_fault *f,
 			   current->pid, f->gpa, (void *)regs->ip);
 	if (slept)
 		schedule_timeout_idle(HZ);
+	else
+		rest();
 	return true;
 }
 
