@@ -3,8 +3,8 @@
  * Negotiation, each CPU for itself.
  *
  * CPU hotplug calls us on the CPU in question, when it is up and before it
- * goes.  Around suspend and hibernation all are paused; what a CPU agreed on is
- * agreed again then, since the host may be another one.
+ * goes.  What a CPU agreed on is agreed again after each pause, as the host may
+ * be another one then.
  */
 #include "driver.h"
 
@@ -20,7 +20,7 @@ DEFINE_PER_CPU(struct pv_ve_cpu, pv_ve_cpus);
 
 static DEFINE_MUTEX(state_lock);
 static int hotplug_state;
-static bool paused;
+static int paused;		/* how often; also under the CPU hotplug lock */
 
 static int set(u32 msr, u64 value)
 {
@@ -74,6 +74,7 @@ static void disable(void *wake)
 	set(PV_VE_MSR_NOTIFY, 0);
 	set(PV_VE_MSR_FEATURES, 0);
 	cpu->enabled = false;
+	cpu->epoch++;
 	if (wake)
 		pv_ve_wake_all(cpu);
 	pv_ve_kvm_restore(cpu);
@@ -108,17 +109,23 @@ static int count_enabled(void)
 	return count;
 }
 
-int pv_ve_start(void)
+void pv_ve_cpus_init(void)
 {
-	int number, ret;
+	int number;
 
-	guard(mutex)(&state_lock);
 	for_each_possible_cpu(number) {
 		struct pv_ve_cpu *cpu = per_cpu_ptr(&pv_ve_cpus, number);
 
 		raw_spin_lock_init(&cpu->lock);
 		cpu->number = number;
 	}
+}
+
+int pv_ve_start(void)
+{
+	int ret;
+
+	guard(mutex)(&state_lock);
 	ret = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "pv_ve:online", cpu_up, cpu_down);
 	if (ret < 0)
 		return ret;
@@ -137,31 +144,40 @@ void pv_ve_stop(void)
 	hotplug_state = 0;
 }
 
+/* All tasks that sleep are woken. */
 void pv_ve_pause(void)
 {
+	guard(mutex)(&state_lock);
 	cpus_read_lock();
-	paused = true;
-	on_each_cpu(disable, (void *)true, 1);
+	if (!paused++)
+		on_each_cpu(disable, (void *)true, 1);
 	cpus_read_unlock();
 }
 
 void pv_ve_resume(void)
 {
+	guard(mutex)(&state_lock);
 	cpus_read_lock();
-	paused = false;
-	if (hotplug_state)
+	if (!--paused && hotplug_state)
 		on_each_cpu(enable, NULL, 1);
 	cpus_read_unlock();
 }
 
 /*
  * The machine goes down, perhaps into another kernel.  Who sleeps here sleeps on: to try
- * the access again would stop the CPU, and with it the way down.
+ * the access again would stop the CPU, and with it the way down.  The lock may be held by
+ * one who sleeps; nobody else pauses now.
  */
 void pv_ve_leave(void)
 {
-	paused = true;
+	paused++;
 	on_each_cpu(disable, NULL, 1);
+}
+
+/* This CPU goes to a crash kernel, perhaps from the midst of the functions above. */
+void pv_ve_abandon(void)
+{
+	set(PV_VE_MSR_CONTROL, 0);
 }
 
 void pv_ve_free(void)

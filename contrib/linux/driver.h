@@ -17,6 +17,7 @@
 #define PV_VE_NO_STDINT
 #include "pv-ve.h"
 
+struct pci_dev;
 struct pt_regs;
 struct ve_info;
 
@@ -42,6 +43,7 @@ enum pv_ve_count {
 struct pv_ve_cpu {
 	raw_spinlock_t lock;	/* enabled, guest words and cookies */
 	bool enabled;
+	u32 epoch;		/* grows with each disable; a fault is of one epoch */
 	int number;
 	struct pv_ve_info *info;
 	struct pv_ve_page *page;
@@ -55,6 +57,7 @@ struct pv_ve_fault {
 	u32 generation;
 	u64 gpa;
 	u64 gla;		/* 0 if the host did not tell */
+	u32 epoch;		/* the CPU's when #VE was taken */
 };
 
 DECLARE_PER_CPU(struct pv_ve_cpu, pv_ve_cpus);
@@ -86,17 +89,31 @@ static inline enum pv_ve_result pv_ve_look(const struct pv_ve_slot *slot, u32 ge
 	return PV_VE_OPEN;
 }
 
+/* attach.c */
+int pv_ve_attach(void);
+void pv_ve_detach(void);
+
+/* fault.c: in place of the kernel's functions of the same purpose */
+void pv_ve_get_info(struct ve_info *ve);
+bool pv_ve_handle(struct pt_regs *regs, struct ve_info *ve);
+
+/* pci.c */
+int pv_ve_pci_register(void);
+void pv_ve_pci_unregister(void);
+
+/* crash.c */
+void pv_ve_crash_hook(void);
+void pv_ve_crash_unhook(void);
+
 /* cpu.c */
+void pv_ve_cpus_init(void);
 int pv_ve_start(void);
 void pv_ve_stop(void);
 void pv_ve_pause(void);
 void pv_ve_resume(void);
 void pv_ve_leave(void);
+void pv_ve_abandon(void);
 void pv_ve_free(void);
-
-/* fault.c: in place of the kernel's functions of the same purpose */
-void pv_ve_get_info(struct ve_info *ve);
-bool pv_ve_handle(struct pt_regs *regs, struct ve_info *ve);
 
 /* park.c */
 enum pv_ve_result pv_ve_park(const struct pv_ve_fault *f, bool user);
@@ -108,13 +125,14 @@ void pv_ve_wake_all(struct pv_ve_cpu *cpu);
 /* failed.c */
 bool pv_ve_find_search(void);
 bool pv_ve_has_fixup(unsigned long ip);
+bool pv_ve_in_module(unsigned long ip);
 void pv_ve_sigbus(struct pt_regs *regs, const struct pv_ve_fault *f);
 
 /* notify.c */
-int pv_ve_pci_register(void);
-void pv_ve_pci_unregister(void);
-u64 pv_ve_notify_of(struct pv_ve_cpu *cpu);
-void pv_ve_aim(struct pv_ve_cpu *cpu);
+int pv_ve_irqs_request(struct pci_dev *dev);
+void pv_ve_irqs_free(void);
+u64 pv_ve_notify_of(const struct pv_ve_cpu *cpu);
+void pv_ve_aim(const struct pv_ve_cpu *cpu);
 
 /* kvm.c */
 void pv_ve_kvm_find(void);

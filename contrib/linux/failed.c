@@ -15,19 +15,26 @@
 #define BATCH 64
 
 /*
- * The kernel's search of its exception tables is not exported.  A static call is
- * a direct call, so it needs no landing pad there.
+ * Functions of the kernel that are not exported.  A static call is a direct call, so it
+ * needs no landing pad there.
  */
 static const struct exception_table_entry *no_entry(unsigned long ip)
 {
 	return NULL;
 }
 
-DEFINE_STATIC_CALL(pv_ve_search, no_entry);
+static bool not_in_module(unsigned long ip)
+{
+	return false;
+}
 
+DEFINE_STATIC_CALL(pv_ve_search, no_entry);
+DEFINE_STATIC_CALL(pv_ve_is_module_text, not_in_module);
+
+/* The probe is never armed: with ftrace off by its sysctl it could not be disarmed. */
 static void *find_function(const char *name)
 {
-	struct kprobe probe = { .symbol_name = name };
+	struct kprobe probe = { .symbol_name = name, .flags = KPROBE_FLAG_DISABLED };
 
 	if (register_kprobe(&probe))
 		return NULL;
@@ -38,16 +45,27 @@ static void *find_function(const char *name)
 bool pv_ve_find_search(void)
 {
 	void *search = find_function("search_exception_tables");
+	void *is_module_text = find_function("is_module_text_address");
 
 	if (!search)
 		return false;
 	static_call_update(pv_ve_search, (typeof(&no_entry))search);
+	if (is_module_text)
+		static_call_update(pv_ve_is_module_text,
+				   (typeof(&not_in_module))is_module_text);
+	else
+		pr_info("this kernel hides where modules are: they wait for pages\n");
 	return true;
 }
 
 bool pv_ve_has_fixup(unsigned long ip)
 {
 	return static_call(pv_ve_search)(ip);
+}
+
+bool pv_ve_in_module(unsigned long ip)
+{
+	return static_call(pv_ve_is_module_text)(ip);
 }
 
 /* Is the page of that frame mapped in one of these pages?  Its index, or -1. */

@@ -5,36 +5,45 @@
  * The first runs with interrupts off, the second usually with them on.  From
  * the first to the place where the task sleeps or the CPU waits, preemption
  * is off and the busy word is set: a page that is missing for the handler
- * itself (code, data, livepatch's trampoline) then suspends the CPU instead of
+ * itself (code, data, ftrace's trampoline) then suspends the CPU instead of
  * entering the handler again.
  */
 #include "driver.h"
 
+#include <linux/irqflags.h>
 #include <linux/preempt.h>
 #include <linux/ptrace.h>
 #include <linux/ratelimit.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
+#include <linux/smp.h>
+#include <linux/tick.h>
 #include <asm/tdx.h>
 
 #define CREATE_TRACE_POINTS
 #include "trace.h"
 
-/* The fields that the processor's own instructions would need carry ours. */
+/*
+ * The fields that the processor's own instructions would need carry ours, and so does
+ * the upper half of the qualification, which has no bit there.
+ */
 #define ve_slot(ve)		((ve)->instr_len)
 #define ve_generation(ve)	((ve)->instr_info)
+#define ve_epoch(ve)		((ve)->exit_qual >> 32)
 
 void pv_ve_get_info(struct ve_info *ve)
 {
+	struct pv_ve_cpu *cpu;
 	struct pv_ve_info *info;
 
 	preempt_disable();
-	info = this_cpu_ptr(&pv_ve_cpus)->info;
+	cpu = this_cpu_ptr(&pv_ve_cpus);
+	info = cpu->info;
 	memset(ve, 0, sizeof(*ve));
 	if (!info || READ_ONCE(info->busy) != PV_VE_BUSY || info->slot >= PV_VE_SLOTS)
 		return;			/* not ours: reason 0 */
 	ve->exit_reason = info->reason;
-	ve->exit_qual = info->qualification;
+	ve->exit_qual = (u64)cpu->epoch << 32 | lower_32_bits(info->qualification);
 	if (info->qualification & PV_VE_Q_GLA_VALID)
 		ve->gla = info->gla;
 	ve->gpa = info->gpa;
@@ -43,22 +52,63 @@ void pv_ve_get_info(struct ve_info *ve)
 }
 
 /*
- * May the task sleep here?  Our own preempt_disable() counts one.
+ * Code of the kernel or of a module.  All other is left alone: trampolines of ftrace, BPF
+ * and kprobes are freed once no task can be preempted in them (RCU-tasks), and a task that
+ * sleeps does not count as one that is.
+ */
+static bool is_text(unsigned long ip)
+{
+	return (ip >= __START_KERNEL_map && ip < MODULES_VADDR) || pv_ve_in_module(ip);
+}
+
+/*
+ * May the task sleep here?  In the kernel where it may be preempted, since sleeping does
+ * nothing else there (schedule_as_preempted()), unless one of these holds:
  *
- * Kernel code outside of the kernel's image is left alone: it may be a
- * trampoline, which is freed once no task can be preempted in it, and a task
- * that sleeps does not count as preempted.
+ *   no CONFIG_PREEMPTION	code may count on not being preempted
+ *   preemption off		spinlocks, interrupts, per-CPU data, the FPU; one is our own
+ *   RCU reader		a sleeper is not among the readers that are waited for
+ *   state not running		about to sleep for another reason: ours would lose its wake-up
+ *   sched_rt_mutex		inside of schedule() for an RT mutex, which has one level
+ *   non_block_count		a debugging kernel complains: no sleep is expected
+ *   idle task			has to be there when nothing else runs
+ *   other code than text	see is_text()
+ *
+ * These are no reasons.  The block plug and workers of workqueues and io_uring keep what they
+ * have.  Locks that sleep, SRCU, RCU-tasks-trace, migrate_disable(), the limits of a memory
+ * allocation, current->bio_list, PSI's memory stalls: all go with the task over a sleep.
+ * pagefault_disable(): it is to keep out the locks of the page fault handler, and we take
+ * none.  Who spins for the owner of a mutex stops when that does not run.
  */
 static bool may_sleep(struct pt_regs *regs)
 {
 	if (user_mode(regs))
 		return true;
-	return IS_ENABLED(CONFIG_PREEMPT_COUNT) &&
-	       preempt_count() == PREEMPT_DISABLE_OFFSET &&
-	       !rcu_preempt_depth() &&
-	       READ_ONCE(current->__state) == TASK_RUNNING &&
-	       !is_idle_task(current) &&
-	       regs->ip >= __START_KERNEL_map && regs->ip < MODULES_VADDR;
+	if (preempt_count() != PREEMPT_DISABLE_OFFSET || rcu_preempt_depth() ||
+	    READ_ONCE(current->__state) != TASK_RUNNING || is_idle_task(current))
+		return false;
+#ifdef CONFIG_RT_MUTEXES
+	if (current->sched_rt_mutex)
+		return false;
+#endif
+#ifdef CONFIG_DEBUG_ATOMIC_SLEEP
+	if (current->non_block_count)
+		return false;
+#endif
+	return IS_ENABLED(CONFIG_PREEMPTION) && is_text(regs->ip);
+}
+
+/*
+ * Between two tries where the task cannot sleep: until an interrupt, which is the tick at
+ * the latest.  Nothing tells that the page is back, so not where the tick may be off.
+ */
+static void rest(void)
+{
+	if (irqs_disabled() || is_idle_task(current) ||
+	    tick_nohz_full_cpu(raw_smp_processor_id()))
+		cpu_relax();
+	else
+		halt();
 }
 
 /*
@@ -75,6 +125,8 @@ static bool failed_in_kernel(struct pt_regs *regs, const struct pv_ve_fault *f,
 			   current->pid, f->gpa, (void *)regs->ip);
 	if (slept)
 		schedule_timeout_idle(HZ);
+	else
+		rest();
 	return true;
 }
 
@@ -86,6 +138,7 @@ bool pv_ve_handle(struct pt_regs *regs, struct ve_info *ve)
 		.generation = ve_generation(ve),
 		.gpa = ve->gpa,
 		.gla = ve->gla,
+		.epoch = ve_epoch(ve),
 	};
 	bool user = user_mode(regs);
 	bool sleeps = may_sleep(regs);

@@ -2,29 +2,33 @@
 /*
  * Notifications, by MSI-X of the PCI function: its only use to a guest.  A
  * module cannot have a vector of the local APIC.
+ *
+ * There is an interrupt for each CPU that is online when the driver begins, or
+ * fewer if vectors are short: these are the machine's, and a machine may have
+ * many more CPUs that never come.  With fewer interrupts than CPUs, some CPUs
+ * share one.  Its handler looks at the slots of all of them, under the lock of
+ * each, on whichever CPU it runs.
  */
 #include "driver.h"
 
 #include <linux/interrupt.h>
-#include <linux/module.h>
 #include <linux/pci.h>
-#include <linux/pm.h>
 
 static struct pci_dev *function;
-static int entries;		/* fewer than CPUs if vectors are short */
+static int entries;
 
-static int entry_of(struct pv_ve_cpu *cpu)
+static int entry_of(const struct pv_ve_cpu *cpu)
 {
 	return cpu->number % entries;
 }
 
-u64 pv_ve_notify_of(struct pv_ve_cpu *cpu)
+u64 pv_ve_notify_of(const struct pv_ve_cpu *cpu)
 {
 	return PV_VE_NOTIFY_MSIX | (u64)entry_of(cpu) << PV_VE_NOTIFY_ENTRY_SHIFT;
 }
 
 /* The message goes to the CPU that it is about, as long as that is there. */
-void pv_ve_aim(struct pv_ve_cpu *cpu)
+void pv_ve_aim(const struct pv_ve_cpu *cpu)
 {
 	if (cpu->number < entries)
 		irq_set_affinity_and_hint(pci_irq_vector(function, cpu->number),
@@ -52,99 +56,30 @@ static void free_irqs(struct pci_dev *dev, int count)
 	pci_free_irq_vectors(dev);
 }
 
-static int request_irqs(struct pci_dev *dev)
+/* Never in a thread: that could take #VE itself, and wait for its own notification. */
+#define IRQ_FLAGS (IRQF_NOBALANCING | IRQF_NO_THREAD)
+
+int pv_ve_irqs_request(struct pci_dev *dev)
 {
-	int count = pci_alloc_irq_vectors(dev, 1, nr_cpu_ids, PCI_IRQ_MSIX);
+	int count = pci_alloc_irq_vectors(dev, 1, num_online_cpus(), PCI_IRQ_MSIX);
 	int i, ret;
 
 	if (count < 0)
 		return count;
+	entries = count;
 	for (i = 0; i < count; i++) {
-		ret = request_irq(pci_irq_vector(dev, i), notified, IRQF_NOBALANCING,
-				  KBUILD_MODNAME, (void *)(long)i);
+		ret = request_irq(pci_irq_vector(dev, i), notified, IRQ_FLAGS, KBUILD_MODNAME,
+				  (void *)(long)i);
 		if (ret) {
 			free_irqs(dev, i);
 			return ret;
 		}
 	}
-	return count;
-}
-
-static int probe(struct pci_dev *dev, const struct pci_device_id *id)
-{
-	int ret;
-
-	if (function)
-		return -EBUSY;
-	ret = pcim_enable_device(dev);
-	if (ret)
-		return ret;
-	pci_set_master(dev);
-	ret = request_irqs(dev);
-	if (ret < 0)
-		return dev_err_probe(&dev->dev, ret, "no MSI-X interrupts\n");
-	entries = ret;
 	function = dev;
 	return 0;
 }
 
-static void remove(struct pci_dev *dev)
+void pv_ve_irqs_free(void)
 {
-	pv_ve_stop();
-	free_irqs(dev, entries);
-	function = NULL;
-}
-
-static void shutdown(struct pci_dev *dev)
-{
-	pv_ve_leave();
-}
-
-static int suspend(struct device *dev)
-{
-	pv_ve_pause();
-	return 0;
-}
-
-static int resume(struct device *dev)
-{
-	pv_ve_resume();
-	return 0;
-}
-
-static DEFINE_SIMPLE_DEV_PM_OPS(pm_ops, suspend, resume);
-
-static const struct pci_device_id ids[] = {
-	{ PCI_DEVICE(PV_VE_PCI_VENDOR_ID, PV_VE_PCI_DEVICE_ID) },
-	{ }
-};
-MODULE_DEVICE_TABLE(pci, ids);
-
-static struct pci_driver driver = {
-	.name = KBUILD_MODNAME,
-	.id_table = ids,
-	.probe = probe,
-	.remove = remove,
-	.shutdown = shutdown,
-	.driver = {
-		.pm = pm_sleep_ptr(&pm_ops),
-		.suppress_bind_attrs = true,
-	},
-};
-
-int pv_ve_pci_register(void)
-{
-	int ret = pci_register_driver(&driver);
-
-	if (ret)
-		return ret;
-	if (function)
-		return 0;
-	pci_unregister_driver(&driver);
-	return -ENODEV;
-}
-
-void pv_ve_pci_unregister(void)
-{
-	pci_unregister_driver(&driver);
+	free_irqs(function, entries);
 }

@@ -10,6 +10,7 @@
 #include "driver.h"
 
 #include <linux/bitops.h>
+#include <linux/blkdev.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
@@ -44,13 +45,19 @@ void pv_ve_release(struct pv_ve_cpu *cpu)
 	preempt_enable();
 }
 
+/* Under the CPU's lock.  If not, the slot may be another fault's by now. */
+static bool is_current(const struct pv_ve_fault *f)
+{
+	return f->cpu->enabled && f->cpu->epoch == f->epoch;
+}
+
 /* The task is parked, unless the result is known already. */
 static enum pv_ve_result enter_slot(const struct pv_ve_fault *f, struct sleeper *s)
 {
 	struct pv_ve_slot *slot = pv_ve_slot(f);
 
 	guard(raw_spinlock_irqsave)(&f->cpu->lock);
-	if (!f->cpu->enabled)
+	if (!is_current(f))
 		return PV_VE_RETRY;
 	slot->cookie[0] = (unsigned long)s;
 	WRITE_ONCE(slot->guest, PV_VE_WORD(f->generation, PV_VE_PARKED));
@@ -61,28 +68,65 @@ static enum pv_ve_result enter_slot(const struct pv_ve_fault *f, struct sleeper 
 	return s->result;
 }
 
+/*
+ * Looks at the slot itself: the notification may be late or lost, or its handler be
+ * what sleeps here.
+ */
+static bool is_done(const struct pv_ve_fault *f, struct sleeper *s)
+{
+	guard(raw_spinlock_irqsave)(&f->cpu->lock);
+	if (s->result == PV_VE_OPEN && is_current(f)) {
+		s->result = pv_ve_look(pv_ve_slot(f), f->generation);
+		if (s->result != PV_VE_OPEN)
+			acknowledge(pv_ve_slot(f), f->generation);
+	}
+	return s->result != PV_VE_OPEN;
+}
+
 /* The task does not wait any more. */
 static void leave_slot(const struct pv_ve_fault *f, struct sleeper *s)
 {
 	guard(raw_spinlock_irqsave)(&f->cpu->lock);
 	if (s->result != PV_VE_OPEN)
 		return;
-	acknowledge(pv_ve_slot(f), f->generation);
+	if (is_current(f))
+		acknowledge(pv_ve_slot(f), f->generation);
 	s->result = PV_VE_RETRY;
 	pv_ve_inc(PV_VE_N_ABANDONED);
+}
+
+/* What makes schedule() do more for a task that sleeps than for one that is preempted */
+#define SLEEP_WORK (PF_WQ_WORKER | PF_IO_WORKER | PF_BLOCK_TS)
+
+/*
+ * schedule() without that.  The kernel's code may be anywhere between two instructions:
+ * putting together the very request that a flush of its plug would submit, or about to tell
+ * a worker's pool that the worker runs.  As for a task that is preempted, the plug keeps
+ * its requests, and the pool counts the worker as one that runs.  Nobody else looks
+ * at the plug of this task or changes its flags.
+ */
+static void schedule_as_preempted(void)
+{
+	struct blk_plug *plug = current->plug;
+	unsigned int flags = current->flags & SLEEP_WORK;
+
+	current->plug = NULL;
+	current->flags &= ~SLEEP_WORK;
+	schedule();
+	current->flags |= flags;
+	current->plug = plug;
 }
 
 static void sleep(const struct pv_ve_fault *f, struct sleeper *s, unsigned int state)
 {
 	set_current_state(state);
 	pv_ve_release(f->cpu);
-	while (READ_ONCE(s->result) == PV_VE_OPEN) {
+	while (!is_done(f, s)) {
 		if (signal_pending_state(state, current)) {
-			__set_current_state(TASK_RUNNING);
 			leave_slot(f, s);
-			return;
+			break;
 		}
-		schedule();
+		schedule_as_preempted();
 		set_current_state(state);
 	}
 	__set_current_state(TASK_RUNNING);
@@ -107,26 +151,37 @@ enum pv_ve_result pv_ve_park(const struct pv_ve_fault *f, bool user)
 	return s.result;
 }
 
+static bool still_waits(const struct pv_ve_fault *f)
+{
+	guard(raw_spinlock_irqsave)(&f->cpu->lock);
+	return is_current(f) && pv_ve_look(pv_ve_slot(f), f->generation) == PV_VE_OPEN;
+}
+
+static enum pv_ve_result end_wait(const struct pv_ve_fault *f)
+{
+	guard(raw_spinlock_irqsave)(&f->cpu->lock);
+	if (!is_current(f))
+		return PV_VE_RETRY;
+	acknowledge(pv_ve_slot(f), f->generation);
+	return pv_ve_look(pv_ve_slot(f), f->generation);
+}
+
 /*
  * Nothing else can run on this CPU but interrupts.  The busy word stays set:
  * #VE in one of them would only wait as well, on the same stack.
  */
 enum pv_ve_result pv_ve_wait(const struct pv_ve_fault *f)
 {
-	struct pv_ve_slot *slot = pv_ve_slot(f);
 	enum pv_ve_result result;
 
 	pv_ve_inc(PV_VE_N_WAITED);
-	while ((result = pv_ve_look(slot, f->generation)) == PV_VE_OPEN &&
-	       READ_ONCE(f->cpu->enabled)) {
-		if (pv_ve_host.features & PV_VE_F_WAIT)
-			wrmsrl(pv_ve_host.first_msr + PV_VE_MSR_WAIT,
-			       PV_VE_WAIT(f->slot, f->generation));
-		else
+	while (still_waits(f)) {
+		if (!(pv_ve_host.features & PV_VE_F_WAIT) ||
+		    wrmsrl_safe(pv_ve_host.first_msr + PV_VE_MSR_WAIT,
+				PV_VE_WAIT(f->slot, f->generation)))
 			cpu_relax();
 	}
-	if (result != PV_VE_OPEN)
-		acknowledge(slot, f->generation);
+	result = end_wait(f);
 	pv_ve_release(f->cpu);
 	return result;
 }

@@ -4,7 +4,7 @@
 
 static int __init pv_ve_init(void)
 {
-	pr_err("pv_ve: this kernel was built without livepatch, TDX guest support or MSI: not supported\n");
+	pr_err("pv_ve: this kernel was built without ftrace, TDX guest support or MSI: not supported\n");
 	return -ENODEV;
 }
 

@@ -10,9 +10,11 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <linux/aio_abi.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "memory.h"
@@ -248,6 +250,85 @@ static void offer_program(void)
     ready();
 }
 
+enum { WRITES = 4, OTHERS = 16 };
+
+static int open_disk(void)
+{
+    int disk = open("/dev/vda", O_RDWR | O_DIRECT);
+
+    if (disk < 0) {
+        die("/dev/vda");
+    }
+    return disk;
+}
+
+static struct iocb describe(int disk, int i)
+{
+    return (struct iocb){
+        .aio_lio_opcode = IOCB_CMD_PWRITE, .aio_fildes = disk, .aio_nbytes = PAGE,
+        .aio_buf = (uintptr_t)area + (i + 1) * PAGE, .aio_offset = i * 2 * PAGE,
+    };
+}
+
+/*
+ * The kernel holds back the requests of one io_submit() until it has read all of their
+ * descriptions.  The last of these is in the first page of the area, which is missing; what
+ * they write is in the pages after it.
+ */
+static int plug_child(int disk)
+{
+    struct iocb first[WRITES - 1], *all[WRITES];
+    struct io_event events[WRITES];
+    aio_context_t context = 0;
+    int bad = 0;
+
+    for (int i = 0; i < WRITES - 1; i++) {
+        first[i] = describe(disk, i);
+        all[i] = &first[i];
+    }
+    all[WRITES - 1] = (struct iocb *)area;
+    if (syscall(SYS_io_setup, WRITES, &context) ||
+        syscall(SYS_io_submit, context, WRITES, all) != WRITES ||
+        syscall(SYS_io_getevents, context, WRITES, WRITES, events, NULL) != WRITES) {
+        die("aio");
+    }
+    for (int i = 0; i < WRITES; i++) {
+        if (pread(disk, area, PAGE, i * 2 * PAGE) != PAGE) {
+            die("/dev/vda");
+        }
+        bad += check(area, i + 1, 0);
+    }
+    return bad;
+}
+
+static void plug(void)
+{
+    int disk = open_disk(), status = 1;
+
+    for (int i = 1; i <= WRITES; i++) {
+        fill(area + i * PAGE, i, 0);
+    }
+    *(struct iocb *)area = describe(disk, WRITES - 1);
+    tell(area);
+    ready();
+    pid_t pid = fork();
+
+    if (!pid) {
+        _exit(plug_child(disk) != 0);
+    }
+    puts("begun");
+    ready();
+    for (int i = 0; i < OTHERS; i++) {
+        if (pwrite(disk, area + PAGE, PAGE, (100 + i) * PAGE) != PAGE) {
+            die("/dev/vda");
+        }
+    }
+    puts("wrote");
+    ready();
+    waitpid(pid, &status, 0);
+    printf("done bad %d\n", status != 0);
+}
+
 /* Marks all frames that hold page tables. */
 static size_t page_tables(uint8_t *mark, size_t frames)
 {
@@ -329,6 +410,8 @@ int main(int argc, char **argv)
         ready();                /* the pages stay ours until they are there again */
     } else if (!strcmp(mode, "kill")) {
         kill_them();
+    } else if (!strcmp(mode, "plug")) {
+        plug();
     } else if (!strcmp(mode, "exec")) {
         offer_program();
         in_children(COUNT, exec_child);

@@ -2,6 +2,7 @@
 """The Linux test guest: Debian's cloud kernel, busybox, the driver, guests/linux."""
 
 import copy
+import lzma
 import pathlib
 import re
 import shutil
@@ -39,7 +40,8 @@ class Image:
         build = pathlib.Path(build).resolve()
         self.pieces = build / "cache/nested"
         self.kernel = str(self.pieces / "linux")
-        run(ROOT / "scripts/linux-driver", build)
+        run(ROOT / "scripts/linux-driver", build,
+            *(ROOT / "guests/linux" / name for name in ("livepatch", "touch")))
         run("make", "-s", "-C", ROOT / "guests/linux", f"O={build}/guests/linux")
         self.program = build / "guests/linux/pages"
         origin = (self.pieces / "origin").read_text(encoding="ascii").split()[0]
@@ -50,8 +52,18 @@ class Image:
             "bin/pages": self.program,
             "bin/load": build / "guests/linux/load",
             "bin/kexec": build / "guests/linux/kexec",
+            "livepatch.ko": build / "guests/linux/livepatch/livepatch.ko",
             "pv_ve.ko": build / "linux" / self.release / "pv_ve.ko",
+            "touch.ko": build / "guests/linux/touch/touch.ko",
+            "virtio_blk.ko": self.module(pathlib.Path(work), "virtio_blk"),
         })
+
+    def module(self, work, name):
+        """One of the kernel's own, uncompressed."""
+        path = work / f"{name}.ko"
+        path.write_bytes(lzma.decompress(
+            next(self.pieces.glob(f"modules/**/{name}.ko.xz")).read_bytes()))
+        return path
 
     def pack(self, root, files):
         """Returns the archive, beside the folder in which it is put together."""
@@ -60,7 +72,7 @@ class Image:
             shutil.copy(path, root / name)
         if (root / "bin").exists():
             (root / "bin/sh").symlink_to("busybox")
-            run("strip", "--strip-debug", root / "pv_ve.ko")
+            run("strip", "--strip-debug", *root.glob("*.ko"))
         names = [str(path.relative_to(root)) for path in sorted(root.rglob("*"))]
         archive = root.with_suffix(".cpio")
         with open(archive, "wb") as file:
@@ -199,7 +211,7 @@ class Linux:
 
 
 def machine(config, image, name, vcpus=1, device="", append="", **more):
-    return config.machine(name, memory=MEMORY, vcpus=vcpus, device=device, append=None,
+    return config.machine(name, memory=more.pop("memory", MEMORY), vcpus=vcpus, device=device, append=None,
                           args=[*image.arguments(append), *more.pop("args", ())], **more)
 
 
