@@ -13,6 +13,11 @@ PvVeBlocked pv_ve_tell_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid)
     return PV_VE_BLOCKED_OTHER;
 }
 
+bool pv_ve_postcopy_asked_for(RAMBlock *block, ram_addr_t page)
+{
+    return false;
+}
+
 void pv_ve_postcopy_paused(void)
 {
 }

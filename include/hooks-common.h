@@ -19,6 +19,17 @@ static inline void pv_ve_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid)
     }
 }
 
+bool pv_ve_postcopy_asked_for(RAMBlock *block, ram_addr_t page);
+
+/*
+ * Postcopy: has the source been asked for this page, or will it be as soon as migration
+ * has recovered?  In the fault thread.
+ */
+static inline bool pv_ve_is_asked_for(RAMBlock *block, ram_addr_t page)
+{
+    return pv_ve_is_armed() && pv_ve_postcopy_asked_for(block, page);
+}
+
 void pv_ve_postcopy_paused(void);
 
 /* Postcopy: the fault thread is about to wait until migration is recovered. */

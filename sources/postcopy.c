@@ -68,12 +68,12 @@ static bool request(RAMBlock *block, ram_addr_t offset)
  * Migration asks the source again each time it is told to.  Once is enough: it
  * remembers what it asked for, and repeats that after a recovery.
  */
-static bool is_requested(void *host)
+bool pv_ve_postcopy_asked_for(RAMBlock *block, ram_addr_t page)
 {
     MigrationIncomingState *mis = migration_incoming_get_current();
 
     QEMU_LOCK_GUARD(&mis->page_request_mutex);
-    return g_tree_lookup(mis->page_requested, host) != NULL;
+    return g_tree_lookup(mis->page_requested, block->host + page) != NULL;
 }
 
 /*
@@ -89,10 +89,8 @@ static int ask_source(void *host)
     ram_addr_t offset;
     RAMBlock *block = qemu_ram_block_from_host(host, false, &offset);
 
-    if (!block || is_requested(host)) {
-        return 0;
-    }
-    return postcopy_request_shared_page(&own, block, (uintptr_t)host, offset);
+    return block ?
+           postcopy_request_shared_page(&own, block, (uintptr_t)host, offset) : 0;
 }
 
 static int on_ask(struct PostCopyFD *fd, void *opaque)

@@ -4,6 +4,10 @@
 // expect 1: #include "pv-ve/include/hooks-common.h"
 // expect 1: pv_ve_blocked(
 //
+// A thread that only tries again is no reason to ask once more.
+//
+// expect 1: pv_ve_is_asked_for(
+//
 // It is about to wait until migration is recovered.
 //
 // expect 1: pv_ve_await_recovery(
@@ -27,6 +31,18 @@ identifier opaque, msg, rb, rb_offset;
 +    pv_ve_blocked(rb, rb_offset, msg.arg.pagefault.feat.ptid);
      if (ret) { ... }
      ...>
+ }
+
+@@
+identifier rb, start;
+@@
+ static int postcopy_request_page(..., RAMBlock *rb, ram_addr_t start, ...)
+ {
+     ...
++    if (pv_ve_is_asked_for(rb, start)) {
++        return 0;
++    }
+     return migrate_send_rp_req_pages(...);
  }
 
 @@
