@@ -162,7 +162,7 @@ static PvVe *make_core(const PvVeAccel *accel, Error **errp)
     return ve;
 }
 
-static void start_core(PvVe *ve, OnOffAuto as_exception)
+static void start_core(PvVe *ve, uint32_t offered, OnOffAuto as_exception)
 {
     CPUState *cpu;
 
@@ -172,6 +172,7 @@ static void start_core(PvVe *ve, OnOffAuto as_exception)
     device_listener_register(&ve->vcpus);
     ve->ram.ram_block_removed = on_ram_removed;
     ram_block_notifier_add(&ve->ram);
+    ve->offered = ve->offered_by_source = offered;  /* before KVM takes CPUID leaves */
     pv_ve_core = ve;
     if (ve->accel->start) {
         ve->accel->start(as_exception);
@@ -182,7 +183,7 @@ static void start_core(PvVe *ve, OnOffAuto as_exception)
     pv_ve_start_sources();
 }
 
-PvVe *pv_ve_core_for(const PvVeFunction *function, Error **errp)
+PvVe *pv_ve_core_for(const PvVeFunction *function, uint32_t offered, Error **errp)
 {
     const PvVeAccel *accel;
     PvVe *ve;
@@ -193,7 +194,7 @@ PvVe *pv_ve_core_for(const PvVeFunction *function, Error **errp)
     accel = check_machine(errp);
     ve = accel ? make_core(accel, errp) : NULL;
     if (ve) {
-        start_core(ve, function->as_exception);
+        start_core(ve, offered, function->as_exception);
     }
     return ve;
 }

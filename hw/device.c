@@ -68,12 +68,13 @@ static void pv_ve_realize(PCIDevice *pci, Error **errp)
         error_setg(errp, "a machine has one pv-ve device; remove the second one");
         return;
     }
-    ve = pv_ve_core_for(f, errp);
+    ve = pv_ve_core_for(f, offered(f), errp);
     if (!ve) {
         return;
     }
     nr_entries = MIN(ve->nr_vcpus, PCI_MSIX_FLAGS_QSIZE + 1);
     if (!init_entries(pci, nr_entries, errp)) {
+        pv_ve_core_detach(ve);
         return;
     }
     f->core = ve;

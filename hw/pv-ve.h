@@ -171,7 +171,7 @@ static inline bool pv_ve_enabled(const PvVeVcpu *v)
 
 /* core.c; BQL held */
 /* The core, made now if there is none yet; NULL and an error if it cannot be. */
-PvVe *pv_ve_core_for(const PvVeFunction *function, Error **errp);
+PvVe *pv_ve_core_for(const PvVeFunction *function, uint32_t offered, Error **errp);
 /* What the guest can use now that the function is there. */
 void pv_ve_core_attach(PvVe *ve, PvVeFunction *function, uint32_t offered);
 /* All as after power-on, and nothing is offered any more. */
