@@ -67,6 +67,7 @@ static void on_vm_state(void *opaque, bool running, RunState state)
 
     if (running && ve->restore_due) {
         ve->restore_due = false;
+        pv_ve_drop_invalid(ve);
         for (unsigned i = 0; i < ve->nr_vcpus; i++) {
             pv_ve_vcpu_restore_areas(ve, i);
         }

@@ -21,10 +21,9 @@ static uint32_t offered(const PvVeFunction *f)
 
 /* ---- MSI-X ------------------------------------------------------------------ */
 
-/* As for all of a function's messages. */
 static bool may_send(PCIDevice *pci)
 {
-    return pci->enabled &&
+    return pci->enabled && msix_enabled(pci) &&
            pci_get_word(pci->config + PCI_COMMAND) & PCI_COMMAND_MASTER;
 }
 
@@ -108,11 +107,24 @@ static void pv_ve_reset(DeviceState *dev)
     pv_ve_core_reset(f->core);
 }
 
-int pv_ve_function_post_load(void *opaque, int version_id)
+static int post_load(void *opaque, int version_id)
 {
     connect_entries_if_allowed(opaque);
     return 0;
 }
+
+static const VMStateDescription vmstate_pv_ve = {
+    .name = "pv-ve",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .post_load = post_load,
+    .fields = (const VMStateField[]) {
+        VMSTATE_PCI_DEVICE(parent_obj, PvVeFunction),
+        VMSTATE_MSIX(parent_obj, PvVeFunction),
+        VMSTATE_STRUCT_POINTER(core, PvVeFunction, vmstate_pv_ve_core, PvVe),
+        VMSTATE_END_OF_LIST()
+    }
+};
 
 static void pv_ve_init(Object *obj)
 {

@@ -17,6 +17,8 @@
 #include "hw/pci/msi.h"
 #include "hw/pci/msix.h"
 #include "system/kvm.h"
+#include "system/kvm_int.h"
+#include <linux/kvm.h>
 #include "pv-ve/hw/pv-ve.h"
 
 static bool make_event(PvVeIrqfd *irqfd)
@@ -28,10 +30,7 @@ static bool make_event(PvVeIrqfd *irqfd)
                          "out: %s", strerror(-ret));
         return false;
     }
-    if (!irqfd->made) {
-        irqfd->made = true;
-        irqfd->route = -1;
-    }
+    irqfd->made = true;
     return true;
 }
 
@@ -46,38 +45,21 @@ static void disconnect_irqfd(PvVe *ve, PvVeIrqfd *irqfd)
 {
     int route = irqfd->route;
 
-    set_route(ve, irqfd, -1);
-    kvm_irqchip_remove_irqfd_notifier_gsi(kvm_state, &irqfd->event, route);
-    kvm_irqchip_release_virq(kvm_state, route);
+    if (route >= 0) {
+        set_route(ve, irqfd, -1);
+        kvm_irqchip_remove_irqfd_notifier_gsi(kvm_state, &irqfd->event, route);
+        kvm_irqchip_release_virq(kvm_state, route);
+    }
 }
 
-/*
- * For the message of @pci's entry @index, or for @message if @pci is NULL.  If that
- * fails, for want of routes for one, it stays unconnected.
- */
-static void connect_irqfd(PvVe *ve, PvVeIrqfd *irqfd, PCIDevice *pci, unsigned index,
-                          MSIMessage message)
+/* To KVM's GSI @route, which is released if that fails, or < 0: none could be had. */
+static void connect_irqfd(PvVe *ve, PvVeIrqfd *irqfd, int route)
 {
-    KVMRouteChange change;
-    int route;
-
-    if (!make_event(irqfd)) {
-        return;
-    }
-    change = kvm_irqchip_begin_route_changes(kvm_state);
-    route = kvm_irqchip_add_msi_route(&change, index, pci);
     if (route < 0) {
         return;
     }
-    kvm_irqchip_commit_route_changes(&change);
-    if (!pci) {
-        if (kvm_irqchip_update_msi_route(kvm_state, route, message, NULL) < 0) {
-            kvm_irqchip_release_virq(kvm_state, route);
-            return;
-        }
-        kvm_irqchip_commit_routes(kvm_state);
-    }
-    if (kvm_irqchip_add_irqfd_notifier_gsi(kvm_state, &irqfd->event, NULL, route) < 0) {
+    if (!make_event(irqfd) ||
+        kvm_irqchip_add_irqfd_notifier_gsi(kvm_state, &irqfd->event, NULL, route) < 0) {
         kvm_irqchip_release_virq(kvm_state, route);
         return;
     }
@@ -86,12 +68,25 @@ static void connect_irqfd(PvVe *ve, PvVeIrqfd *irqfd, PCIDevice *pci, unsigned i
 
 /* ---- MSI-X entries ---------------------------------------------------------- */
 
-/* The guest has unmasked it. */
+static int add_entry_route(PCIDevice *pci, unsigned index)
+{
+    KVMRouteChange change = kvm_irqchip_begin_route_changes(kvm_state);
+    int route = kvm_irqchip_add_msi_route(&change, index, pci);
+
+    if (route >= 0) {
+        kvm_irqchip_commit_route_changes(&change);
+    }
+    return route;
+}
+
+/* The guest has unmasked it.  QEMU's table may have passed over the mask before. */
 static int on_unmask(PCIDevice *pci, unsigned index, MSIMessage message)
 {
     PvVe *ve = PV_VE(pci)->core;
+    PvVeIrqfd *entry = &ve->entry[index];
 
-    connect_irqfd(ve, &ve->entry[index], pci, index, message);
+    disconnect_irqfd(ve, entry);
+    connect_irqfd(ve, entry, add_entry_route(pci, index));
     return 0;
 }
 
@@ -101,7 +96,7 @@ static void on_mask(PCIDevice *pci, unsigned index)
     PvVe *ve = PV_VE(pci)->core;
     PvVeIrqfd *entry = &ve->entry[index];
 
-    if (!entry->made || entry->route < 0) {
+    if (entry->route < 0) {
         return;
     }
     disconnect_irqfd(ve, entry);
@@ -116,7 +111,13 @@ void pv_ve_entries_connect(PvVe *ve)
         return;
     }
     if (!ve->entry) {
-        ve->entry = g_new0(PvVeIrqfd, ve->nr_entries);
+        PvVeIrqfd *entry = g_new0(PvVeIrqfd, ve->nr_entries);
+
+        for (unsigned i = 0; i < ve->nr_entries; i++) {
+            entry[i].route = -1;
+        }
+        PV_VE_LOCK_GUARD(ve);
+        ve->entry = entry;
     }
     ve->entries_connected = true;
     msix_set_vector_notifiers(PCI_DEVICE(ve->function), on_unmask, on_mask, NULL);
@@ -127,19 +128,47 @@ void pv_ve_entries_disconnect(PvVe *ve)
     if (ve->entries_connected) {
         ve->entries_connected = false;
         msix_unset_vector_notifiers(PCI_DEVICE(ve->function));
+        /* It passes over all of them if MSI-X has been switched off. */
+        for (unsigned i = 0; i < ve->nr_entries; i++) {
+            on_mask(PCI_DEVICE(ve->function), i);
+        }
     }
 }
 
 /* ---- Vectors of local APICs ---------------------------------------------------- */
 
-void pv_ve_lapic_connect(PvVe *ve, PvVeVcpu *v, uint8_t vector)
+/*
+ * It is no device's message, so no IOMMU has a say in it: kvm_irqchip_add_msi_route()
+ * would have it remapped.
+ */
+static int add_lapic_route(MSIMessage message)
+{
+    int route = kvm_irqchip_get_virq(kvm_state);
+    struct kvm_irq_routing_entry entry = {
+        .gsi = route,
+        .type = KVM_IRQ_ROUTING_MSI,
+        .u.msi.address_lo = message.address,
+        .u.msi.address_hi = message.address >> 32,
+        .u.msi.data = message.data,
+    };
+
+    if (route < 0 || kvm_state->irq_routes->nr >= kvm_state->gsi_count) {
+        return -ENOSPC;
+    }
+    kvm_add_routing_entry(kvm_state, &entry);
+    kvm_irqchip_commit_routes(kvm_state);
+    return route;
+}
+
+void pv_ve_lapic_connect(PvVe *ve, PvVeVcpu *v)
 {
     assert(bql_locked());
-    if (!kvm_msi_via_irqfd_enabled()) {
+    if (!kvm_msi_via_irqfd_enabled() || !v->cpu) {
         return;
     }
-    if (v->lapic.made && v->lapic.route >= 0) {
-        disconnect_irqfd(ve, &v->lapic);
+    disconnect_irqfd(ve, &v->lapic);
+    if (v->notify && !(v->notify & PV_VE_NOTIFY_MSIX)) {
+        connect_irqfd(ve, &v->lapic,
+                      add_lapic_route(pv_ve_lapic_message(v->cpu, v->notify)));
     }
-    connect_irqfd(ve, &v->lapic, NULL, 0, pv_ve_lapic_message(v->cpu, vector));
 }

@@ -179,14 +179,6 @@ static bool write_setup(PvVe *ve, PvVeVcpu *v, uint32_t msr, uint64_t value)
     }
 }
 
-/* BQL held, not the lock. */
-static void connect_notification(PvVe *ve, PvVeVcpu *v)
-{
-    if (v->notify && !(v->notify & PV_VE_NOTIFY_MSIX)) {
-        pv_ve_lapic_connect(ve, v, v->notify);
-    }
-}
-
 PvVeMsrResult pv_ve_wrmsr(CPUState *cpu, uint32_t index, uint64_t value, uint64_t rip)
 {
     PvVe *ve = pv_ve_core;
@@ -209,7 +201,7 @@ PvVeMsrResult pv_ve_wrmsr(CPUState *cpu, uint32_t index, uint64_t value, uint64_
         }
         /* Not enabled yet, so nobody notifies before this is done. */
         if (result == PV_VE_MSR_OK && msr == PV_VE_MSR_NOTIFY) {
-            connect_notification(ve, v);
+            pv_ve_lapic_connect(ve, v);
         }
     }
     trace_pv_ve_wrmsr(cpu->cpu_index, msr, value, result);

@@ -76,7 +76,7 @@ static PvVeIrqfd *irqfd_of(PvVe *ve, PvVeVcpu *v)
     if (v->notify & PV_VE_NOTIFY_MSIX) {
         irqfd = ve->entry ? &ve->entry[v->notify >> PV_VE_NOTIFY_ENTRY_SHIFT] : NULL;
     }
-    return irqfd && irqfd->made && irqfd->route >= 0 ? irqfd : NULL;
+    return irqfd && irqfd->route >= 0 ? irqfd : NULL;
 }
 
 void pv_ve_notify(PvVe *ve, PvVeVcpu *v)

@@ -237,8 +237,8 @@ bool pv_ve_area_present(PvVe *ve, PvVeArea *area);
 void pv_ve_entries_connect(PvVe *ve);
 /* Through the main loop and QEMU's table again. */
 void pv_ve_entries_disconnect(PvVe *ve);
-/* The notification of @v will be @vector of its LAPIC. */
-void pv_ve_lapic_connect(PvVe *ve, PvVeVcpu *v, uint8_t vector);
+/* NOTIFY of @v has changed: connect its vector, if it names one. */
+void pv_ve_lapic_connect(PvVe *ve, PvVeVcpu *v);
 
 /* notify.c */
 /* An event to be set when the lock is dropped.  Any thread, lock held. */
@@ -252,12 +252,10 @@ bool pv_ve_due_init(PvVe *ve, Error **errp);
 void pv_ve_class_add_properties(ObjectClass *oc);
 const char *pv_ve_decline_name(PvVeDecline why);
 
-/* device.c: a loaded PvVeFunction */
-int pv_ve_function_post_load(void *opaque, int version_id);
-
 /* vmstate.c */
-extern const VMStateDescription vmstate_pv_ve;          /* of a PvVeFunction */
-extern const VMStateDescription vmstate_pv_ve_early;    /* of a PvVe */
+/* After a load that may have failed: vCPUs that no guest could have made so are reset. */
+void pv_ve_drop_invalid(PvVe *ve);
+extern const VMStateDescription vmstate_pv_ve_core, vmstate_pv_ve_early;
 
 /* sources/withheld.c: the child object that tests and guest developers drive */
 #define TYPE_PV_VE_WITHHELD "pv-ve-withheld"

@@ -11,6 +11,7 @@ void pv_ve_vcpu_init(PvVeVcpu *v)
     v->page.wait.kind = PV_VE_WAIT_AREA;
     v->hold.kind = PV_VE_WAIT_VCPU;
     v->waiting = -1;
+    v->lapic.route = -1;
 }
 
 void pv_ve_vcpu_stop(PvVe *ve, PvVeVcpu *v)
@@ -78,11 +79,9 @@ void pv_ve_vcpu_restore_areas(PvVe *ve, unsigned index)
 {
     PvVeVcpu *v = &ve->vcpu[index];
 
+    pv_ve_lapic_connect(ve, v);
     if (!pv_ve_enabled(v)) {
         return;
-    }
-    if (v->cpu && !(v->notify & PV_VE_NOTIFY_MSIX)) {
-        pv_ve_lapic_connect(ve, v, v->notify);
     }
 
     PV_VE_LOCK_GUARD(ve);

@@ -12,7 +12,6 @@
  */
 #include "qemu/osdep.h"
 #include "qemu/error-report.h"
-#include "hw/pci/msix.h"
 #include "migration/vmstate.h"
 #include "pv-ve/hw/pv-ve.h"
 
@@ -100,7 +99,10 @@ const VMStateDescription vmstate_pv_ve_early = {
     }
 };
 
-/* What is loaded replaces what was: nothing may go on waiting for it. */
+/*
+ * What is loaded replaces what was: nothing may go on waiting for it.  The machine may
+ * run even if the load breaks off.
+ */
 static int pre_load(void *opaque)
 {
     PvVe *ve = opaque;
@@ -109,6 +111,7 @@ static int pre_load(void *opaque)
     for (unsigned i = 0; i < ve->nr_vcpus; i++) {
         pv_ve_vcpu_reset(ve, &ve->vcpu[i]);
     }
+    ve->restore_due = true;
     return 0;
 }
 
@@ -151,11 +154,22 @@ static int post_load(void *opaque, int version_id)
             return -EINVAL;
         }
     }
-    ve->restore_due = true;
     return 0;
 }
 
-static const VMStateDescription vmstate_core = {
+void pv_ve_drop_invalid(PvVe *ve)
+{
+    PV_VE_LOCK_GUARD(ve);
+
+    for (unsigned i = 0; i < ve->nr_vcpus; i++) {
+        if (!vcpu_valid(ve, &ve->vcpu[i])) {
+            pv_ve_vcpu_reset(ve, &ve->vcpu[i]);
+            pv_ve_slots_init(&ve->vcpu[i].slots);       /* generations, too */
+        }
+    }
+}
+
+const VMStateDescription vmstate_pv_ve_core = {
     .name = "pv-ve/core",
     .version_id = 1,
     .minimum_version_id = 1,
@@ -164,19 +178,6 @@ static const VMStateDescription vmstate_core = {
     .fields = (const VMStateField[]) {
         VMSTATE_STRUCT_VARRAY_POINTER_UINT32(vcpu, PvVe, nr_vcpus, vmstate_vcpu,
                                              PvVeVcpu),
-        VMSTATE_END_OF_LIST()
-    }
-};
-
-const VMStateDescription vmstate_pv_ve = {
-    .name = "pv-ve",
-    .version_id = 1,
-    .minimum_version_id = 1,
-    .post_load = pv_ve_function_post_load,
-    .fields = (const VMStateField[]) {
-        VMSTATE_PCI_DEVICE(parent_obj, PvVeFunction),
-        VMSTATE_MSIX(parent_obj, PvVeFunction),
-        VMSTATE_STRUCT_POINTER(core, PvVeFunction, vmstate_core, PvVe),
         VMSTATE_END_OF_LIST()
     }
 };

@@ -597,6 +597,8 @@ static bool visit_range(Visitor *v, const char *name, uint64_t *start, uint64_t 
     return ok;
 }
 
+static Object *used;            /* by which ranges were withheld; BQL */
+
 /* Of all three properties; @opaque is the Change. */
 static void set_range(Object *obj, Visitor *v, const char *name, void *opaque, Error **errp)
 {
@@ -605,6 +607,7 @@ static void set_range(Object *obj, Visitor *v, const char *name, void *opaque, E
     uint64_t start, size;
 
     if (visit_range(v, name, &start, &size, change == WITHHOLD ? &suppressed : NULL, errp)) {
+        used = obj;
         change_range(start, size, suppressed ? WITHHOLD_SUPPRESSED : change, errp);
     }
 }
@@ -640,11 +643,17 @@ static void withheld_class_init(ObjectClass *oc, void *data)
                                           "How many pages are withheld or failed");
 }
 
-/* The device has gone, and with it whoever could release what is withheld.  BQL held. */
+/*
+ * The device has gone, and with it whoever could release what is withheld.  Not one that
+ * was made only to be asked for its properties.  BQL held.
+ */
 static void withheld_finalize(Object *obj)
 {
     Block *b;
 
+    if (obj != used) {
+        return;
+    }
     QLIST_FOREACH(b, &blocks, link) {
         size_t pages = DIV_ROUND_UP(b->ram->max_length, qemu_ram_pagesize(b->ram));
 

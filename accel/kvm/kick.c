@@ -58,11 +58,20 @@ void pv_ve_kvm_add_kicks(CPUState *cpu)
     qatomic_set(&kicks[cpu->cpu_index].thread_id, cpu->thread_id);
 }
 
-/* Its thread has ended, so it is in no guest, and another one may get its id. */
+/*
+ * Its thread has ended, so it is in no guest, and another one may get its id.  The next
+ * vCPU with this index begins anew.
+ */
 void pv_ve_kvm_remove_kicks(unsigned vcpu)
 {
-    assert(!kicks[vcpu].in_guest);
-    qatomic_set(&kicks[vcpu].thread_id, 0);
+    Kick *k = &kicks[vcpu];
+
+    QEMU_LOCK_GUARD(&k->lock);
+    assert(!k->in_guest);
+    qatomic_set(&k->thread_id, 0);
+    k->sent = k->due = false;
+    k->page = k->declined = NULL;
+    k->exits = k->penalty = k->spare = 0;
 }
 
 unsigned pv_ve_kvm_nr_vcpus(void)
