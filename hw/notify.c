@@ -29,6 +29,7 @@ void pv_ve_raise(PvVe *ve, EventNotifier *event)
             return;
         }
     }
+    /* A page that so many wait for is rare. */
     if (ve->nr_raised == PV_VE_MAX_RAISED) {
         event_notifier_set(event);
         return;

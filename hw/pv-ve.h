@@ -88,8 +88,8 @@ typedef struct PvVeVcpu {
     PvVeSlots slots;
     int32_t waiting;            /* slot that WAIT halts for, or -1 */
     uint64_t wait_rip;          /* where the last WAIT was that halted */
-    PvVeIrqfd lapic;            /* connected to the vector that NOTIFY named last */
 
+    PvVeIrqfd lapic;            /* connected to the vector that NOTIFY named last */
     PvVeWait hold;              /* linked while the vCPU is held back */
 
     /* What the main loop still has to do for it; atomic */
