@@ -43,6 +43,7 @@
 #define PV_VE_F_IF0                 (1u << 2)   /* PV_VE_CTL_IF0 */
 #define PV_VE_F_WAIT                (1u << 3)   /* PV_VE_MSR_WAIT */
 #define PV_VE_F_MSIX                (1u << 4)   /* PV_VE_NOTIFY_MSIX */
+#define PV_VE_F_URGENT              (1u << 5)   /* PV_VE_MSR_URGENT, announcements */
 
 /* MSRs of each vCPU, relative to the first one that CPUID names */
 #define PV_VE_MSR_FEATURES          0
@@ -51,7 +52,8 @@
 #define PV_VE_MSR_PV_PAGE           3
 #define PV_VE_MSR_NOTIFY            4
 #define PV_VE_MSR_WAIT              5
-#define PV_VE_NR_MSRS               6
+#define PV_VE_MSR_URGENT            6
+#define PV_VE_NR_MSRS               7
 
 /* PV_VE_MSR_CONTROL */
 #define PV_VE_CTL_ENABLE            (1u << 0)
@@ -142,8 +144,40 @@ struct pv_ve_page {
      * with 0.
      */
     uint64_t done[2];
-    uint64_t reserved[30];
+    /* Not 0: a migration may soon read the lists; written by the host only. */
+    uint32_t announced;
+    uint32_t reserved_word;
+    uint64_t reserved[29];
     struct pv_ve_slot slot[PV_VE_SLOTS];
+};
+
+/*
+ * Pages that the guest cannot run without.  PV_VE_MSR_URGENT names the first page of a
+ * chain of lists; the host reads it on the source, when the guest has stopped for the
+ * switch to postcopy.
+ *
+ * where: page-aligned GPA | PV_VE_URGENT_BITMAP or 0 | class of urgency, 0 is first
+ * what:  without _BITMAP a number of pages of 4 KiB; with it bit b stands for the page
+ *        at GPA + b * 4 KiB
+ */
+#define PV_VE_URGENT_PAGE           4096
+#define PV_VE_URGENT_CLASSES        4
+#define PV_VE_URGENT_CLASS_MASK     0x3u
+#define PV_VE_URGENT_BITMAP         (1u << 2)
+#define PV_VE_URGENT_RESERVED       0xff8u      /* of where, 0 */
+#define PV_VE_URGENT_ENTRIES        255
+#define PV_VE_URGENT_MAX_LISTS      4096        /* that the host reads, of all vCPUs */
+
+struct pv_ve_urgent_entry {
+    uint64_t where;
+    uint64_t what;
+};
+
+struct pv_ve_urgent_list {
+    uint64_t next;              /* GPA of the next list, a multiple of 4096, or 0 */
+    uint32_t count;             /* entries in use, up to PV_VE_URGENT_ENTRIES */
+    uint32_t reserved;          /* 0 */
+    struct pv_ve_urgent_entry entry[PV_VE_URGENT_ENTRIES];
 };
 
 #define PV_VE_ABI_ASSERT(name, cond) _Static_assert(cond, "pv-ve ABI: " name)
@@ -156,7 +190,10 @@ PV_VE_ABI_ASSERT("slot", __builtin_offsetof(struct pv_ve_info, slot) == 40);
 PV_VE_ABI_ASSERT("generation", __builtin_offsetof(struct pv_ve_info, generation) == 44);
 PV_VE_ABI_ASSERT("info size", sizeof(struct pv_ve_info) == 48);
 PV_VE_ABI_ASSERT("slot size", sizeof(struct pv_ve_slot) == 32);
+PV_VE_ABI_ASSERT("announced", __builtin_offsetof(struct pv_ve_page, announced) == 16);
 PV_VE_ABI_ASSERT("slots", __builtin_offsetof(struct pv_ve_page, slot) == 256);
 PV_VE_ABI_ASSERT("page size", sizeof(struct pv_ve_page) == PV_VE_AREA_SIZE);
+PV_VE_ABI_ASSERT("list size", sizeof(struct pv_ve_urgent_list) == PV_VE_URGENT_PAGE);
+PV_VE_ABI_ASSERT("entries", __builtin_offsetof(struct pv_ve_urgent_list, entry) == 16);
 
 #endif
