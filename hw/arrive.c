@@ -87,6 +87,7 @@ static void end(PvVe *ve, PvVeWait *wait, bool failed)
     case PV_VE_WAIT_AREA:
         if (wait == &v->page.wait) {
             pv_ve_post_late(ve, v);
+            pv_ve_announce(ve, v);
         }
         break;
     case PV_VE_WAIT_VCPU:

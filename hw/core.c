@@ -60,7 +60,11 @@ static const PvVeAccel *check_machine(Error **errp)
     return !accel->usable || accel->usable(errp) ? accel : NULL;
 }
 
-/* A machine that was loaded runs for the first time; BQL held. */
+/*
+ * A machine that was loaded runs for the first time.  Whenever it begins to run, its
+ * guest may have been told of a migration that has ended meanwhile, or not of one that
+ * has begun.  BQL held.
+ */
 static void on_vm_state(void *opaque, bool running, RunState state)
 {
     PvVe *ve = opaque;
@@ -74,6 +78,9 @@ static void on_vm_state(void *opaque, bool running, RunState state)
         for (unsigned i = 0; i < ve->nr_vcpus; i++) {
             pv_ve_vcpu_restore_slots(ve, i);
         }
+    }
+    if (running) {
+        pv_ve_announce_all(ve);
     }
 }
 
@@ -173,6 +180,7 @@ static void start_core(PvVe *ve, uint32_t offered, OnOffAuto as_exception)
     device_listener_register(&ve->vcpus);
     ve->ram.ram_block_removed = on_ram_removed;
     ram_block_notifier_add(&ve->ram);
+    pv_ve_leave_init(ve);
     ve->offered = ve->offered_by_source = offered;  /* before KVM takes CPUID leaves */
     pv_ve_core = ve;
     if (ve->accel->start) {

@@ -16,7 +16,8 @@
 static uint32_t offered(const PvVeFunction *f)
 {
     return PV_VE_F_BASE | (f->cpl0 ? PV_VE_F_CPL0 : 0) | (f->if0 ? PV_VE_F_IF0 : 0) |
-           (f->wait ? PV_VE_F_WAIT : 0) | (f->msix ? PV_VE_F_MSIX : 0);
+           (f->wait ? PV_VE_F_WAIT : 0) | (f->msix ? PV_VE_F_MSIX : 0) |
+           (f->urgent ? PV_VE_F_URGENT : 0);
 }
 
 /* ---- MSI-X ------------------------------------------------------------------ */
@@ -136,6 +137,7 @@ static const Property properties[] = {
     DEFINE_PROP_BOOL("if0", PvVeFunction, if0, true),
     DEFINE_PROP_BOOL("wait", PvVeFunction, wait, true),
     DEFINE_PROP_BOOL("msix", PvVeFunction, msix, true),
+    DEFINE_PROP_BOOL("urgent", PvVeFunction, urgent, true),
     /* For tests: a processor takes but one of both forms, TCG's SVM takes both. */
     DEFINE_PROP_ON_OFF_AUTO("x-exception", PvVeFunction, as_exception,
                             ON_OFF_AUTO_AUTO),

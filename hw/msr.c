@@ -51,6 +51,7 @@ static bool write_features(PvVe *ve, PvVeVcpu *v, uint64_t value)
     }
     v->features = value;
     v->control = 0;
+    v->urgent = 0;
     return true;
 }
 
@@ -90,6 +91,16 @@ static bool write_notify(PvVe *ve, PvVeVcpu *v, uint64_t value)
     return true;
 }
 
+/* At any time: nobody reads the lists before the machine has stopped. */
+static bool write_urgent(PvVeVcpu *v, uint64_t value)
+{
+    if (!(v->features & PV_VE_F_URGENT) || (value && !pv_ve_area_ok(value))) {
+        return false;
+    }
+    v->urgent = value;
+    return true;
+}
+
 static uint32_t allowed_control(const PvVeVcpu *v)
 {
     return (v->features & PV_VE_F_BASE ? PV_VE_CTL_ENABLE : 0) |
@@ -124,13 +135,15 @@ static bool write_control(PvVe *ve, PvVeVcpu *v, uint64_t value)
         pv_ve_vcpu_stop(ve, v);
     }
     v->control = value;
+    pv_ve_announce(ve, v);
     return true;
 }
 
 bool pv_ve_msrs_valid(const PvVe *ve, const PvVeVcpu *v)
 {
     if (v->features & ~ve->offered || (v->features && !(v->features & PV_VE_F_BASE)) ||
-        v->control & ~allowed_control(v) ||
+        v->control & ~allowed_control(v) || v->urgent % PV_VE_URGENT_PAGE ||
+        (v->urgent && !(v->features & PV_VE_F_URGENT)) ||
         (v->notify && !notify_exists(ve, v->notify))) {
         return false;
     }
@@ -160,7 +173,7 @@ static PvVeMsrResult write_wait(PvVeVcpu *v, uint64_t value, uint64_t rip)
     return PV_VE_MSR_HALT;
 }
 
-/* The MSRs by which areas are mapped and unmapped; lock and BQL held. */
+/* All MSRs but WAIT; lock and BQL held. */
 static bool write_setup(PvVe *ve, PvVeVcpu *v, uint32_t msr, uint64_t value)
 {
     switch (msr) {
@@ -174,6 +187,8 @@ static bool write_setup(PvVe *ve, PvVeVcpu *v, uint32_t msr, uint64_t value)
         return write_area(v, &v->page_gpa, value);
     case PV_VE_MSR_NOTIFY:
         return write_notify(ve, v, value);
+    case PV_VE_MSR_URGENT:
+        return write_urgent(v, value);
     default:
         g_assert_not_reached();
     }
@@ -227,6 +242,8 @@ uint64_t pv_ve_rdmsr(CPUState *cpu, uint32_t index)
         return v->notify;
     case PV_VE_MSR_WAIT:
         return 0;
+    case PV_VE_MSR_URGENT:
+        return v->urgent;
     default:
         g_assert_not_reached();
     }

@@ -16,6 +16,7 @@
 
 #include "exec/ramlist.h"
 #include "hw/pci/pci_device.h"
+#include "qemu/notify.h"
 #include "pv-ve/include/core.h"
 #include "pv-ve/hw/slots.h"
 
@@ -81,6 +82,7 @@ typedef struct PvVeVcpu {
     uint64_t info_gpa;
     uint64_t page_gpa;
     uint32_t notify;
+    uint64_t urgent;            /* GPA of the first list, 0: none */
 
     /* Valid while enabled */
     PvVeArea info;
@@ -122,6 +124,11 @@ typedef struct PvVe {
     DeviceListener vcpus;       /* hears of vCPUs plugged and unplugged */
     RAMBlockNotifier ram;       /* hears of RAM that is */
     bool restore_due;           /* loaded, not yet run; BQL */
+
+    bool announced;             /* a migration that can become postcopy is under way */
+    NotifierWithReturn leaving;
+    uint64_t named;             /* pages in the guest's lists */
+    uint64_t refused;           /* entries and lists that were not taken whole */
 } PvVe;
 
 /* The PCI function: properties and MSI-X. */
@@ -132,7 +139,7 @@ struct PvVeFunction {
     PvVe *core;                 /* while it is realized */
 
     /* Properties */
-    bool cpl0, if0, wait, msix;
+    bool cpl0, if0, wait, msix, urgent;
     OnOffAuto as_exception;
 };
 
@@ -188,6 +195,20 @@ bool pv_ve_is_convertible(hwaddr gpa);
 ram_addr_t pv_ve_page_of(RAMBlock *block, ram_addr_t offset);
 /* *@source is set if the page is not present. */
 PvVePageState pv_ve_page_state(RAMBlock *block, ram_addr_t page, const PvVeSource **source);
+
+/* announce.c */
+/*
+ * Lets the PV page of @v say whether a migration is announced, and notifies if that is
+ * news.  If the page is missing it does so when it comes.  Any thread, lock held.
+ */
+void pv_ve_announce(PvVe *ve, PvVeVcpu *v);
+/* The same for all vCPUs.  Any thread; takes the lock. */
+void pv_ve_announce_all(PvVe *ve);
+
+/* leave.c; BQL held */
+/* From now on migrations away from here are announced. */
+void pv_ve_leave_init(PvVe *ve);
+
 /* arrive.c; lock held */
 /*
  * Register first, then test again: between the first test and now the page can

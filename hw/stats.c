@@ -87,6 +87,7 @@ static void get_stats(Object *obj, Visitor *visitor, const char *name, void *opa
 {
     PvVe *ve = pv_ve_core;
     PvVeStats sum = { 0 };
+    uint64_t named, refused;
     bool ok;
 
     if (!is_realized(ve, errp)) {
@@ -98,6 +99,8 @@ static void get_stats(Object *obj, Visitor *visitor, const char *name, void *opa
         for (unsigned i = 0; i < ve->nr_vcpus; i++) {
             add_up(&sum, &ve->vcpu[i].stats);
         }
+        named = ve->named;
+        refused = ve->refused;
     }
     if (!visit_start_struct(visitor, name, NULL, 0, errp)) {
         return;
@@ -108,6 +111,8 @@ static void get_stats(Object *obj, Visitor *visitor, const char *name, void *opa
          visit_type_uint64(visitor, "resolved", &sum.resolved, errp) &&
          visit_type_uint64(visitor, "failed", &sum.failed, errp) &&
          visit_type_uint64(visitor, "notified", &sum.notified, errp) &&
+         visit_type_uint64(visitor, "named", &named, errp) &&
+         visit_type_uint64(visitor, "refused", &refused, errp) &&
          visit_counters(visitor, "declined", decline_name + 1, sum.declined + 1,
                         PV_VE_NR_DECLINES - 1, errp) &&
          visit_counters(visitor, "kicks", kick_name, sum.kick, PV_VE_NR_KICKS, errp);
@@ -119,7 +124,7 @@ static void get_stats(Object *obj, Visitor *visitor, const char *name, void *opa
 
 static bool visit_vcpu(Visitor *visitor, PvVe *ve, PvVeVcpu *v, Error **errp)
 {
-    uint64_t features, control, info, page, notify, outstanding;
+    uint64_t features, control, info, page, notify, urgent, outstanding;
     bool ok;
 
     {
@@ -130,6 +135,7 @@ static bool visit_vcpu(Visitor *visitor, PvVe *ve, PvVeVcpu *v, Error **errp)
         info = v->info_gpa;
         page = v->page_gpa;
         notify = v->notify;
+        urgent = v->urgent;
         outstanding = pv_ve_slots_outstanding(&v->slots);
     }
     if (!visit_start_struct(visitor, NULL, NULL, 0, errp)) {
@@ -140,6 +146,7 @@ static bool visit_vcpu(Visitor *visitor, PvVe *ve, PvVeVcpu *v, Error **errp)
          visit_type_uint64(visitor, "info-area", &info, errp) &&
          visit_type_uint64(visitor, "pv-page", &page, errp) &&
          visit_type_uint64(visitor, "notify", &notify, errp) &&
+         visit_type_uint64(visitor, "urgent", &urgent, errp) &&
          visit_type_uint64(visitor, "outstanding", &outstanding, errp);
     visit_end_struct(visitor, NULL);
     return ok;

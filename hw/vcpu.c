@@ -42,6 +42,7 @@ void pv_ve_vcpu_reset(PvVe *ve, PvVeVcpu *v)
     v->info_gpa = 0;
     v->page_gpa = 0;
     v->notify = 0;
+    v->urgent = 0;
 }
 
 static void restore_slot(PvVe *ve, PvVeVcpu *v, unsigned index)

@@ -52,6 +52,24 @@ static const VMStateDescription vmstate_slots = {
     }
 };
 
+static bool urgent_needed(void *opaque)
+{
+    const PvVeVcpu *v = opaque;
+
+    return v->urgent;
+}
+
+static const VMStateDescription vmstate_urgent = {
+    .name = "pv-ve/vcpu/urgent",
+    .version_id = 1,
+    .minimum_version_id = 1,
+    .needed = urgent_needed,
+    .fields = (const VMStateField[]) {
+        VMSTATE_UINT64(urgent, PvVeVcpu),
+        VMSTATE_END_OF_LIST()
+    }
+};
+
 static const VMStateDescription vmstate_vcpu = {
     .name = "pv-ve/vcpu",
     .version_id = 1,
@@ -68,6 +86,7 @@ static const VMStateDescription vmstate_vcpu = {
     },
     .subsections = (const VMStateDescription * const []) {
         &vmstate_slots,
+        &vmstate_urgent,
         NULL
     }
 };

@@ -183,6 +183,21 @@ typedef enum PvVeMsrResult {
 uint64_t pv_ve_rdmsr(CPUState *cpu, uint32_t index);
 PvVeMsrResult pv_ve_wrmsr(CPUState *cpu, uint32_t index, uint64_t value, uint64_t rip);
 
+/*
+ * Pages of the guest from page number @page of @block on, of QEMU's size for this target
+ * (TARGET_PAGE_SIZE), not of the block's.
+ */
+typedef void PvVeNamed(RAMBlock *block, uint64_t page, uint64_t nr, unsigned class,
+                       void *opaque);
+
+/*
+ * What all vCPUs name as pages that they cannot run without, in order of urgency: class 0
+ * first.  A page may be named more than once, but all of it is no more than there are
+ * pages of RAM.  For the source of a migration, whose vCPUs have stopped.  Waits for no
+ * page.  BQL held.
+ */
+void pv_ve_each_named(PvVeNamed *named, void *opaque);
+
 /* ---- Page sources ------------------------------------------------------ */
 
 /*

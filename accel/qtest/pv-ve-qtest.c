@@ -13,6 +13,8 @@
  *       KIND is read, write or fetch; GLA - for none; STATE is nmi, event, mode,
  *       or fixed (not restartable)
  *   pv_ve_state VCPU                  OK VECTOR NR_INTERRUPTS NR_WAKES NR_RESUMES
+ *   pv_ve_named                       OK, and for each run of pages that the guest names
+ *                                     BLOCK:OFFSET:NUMBER:CLASS, in order
  *   pv_ve_withhold GPA SIZE [suppressed]      and
  *   pv_ve_release GPA SIZE, pv_ve_fail GPA SIZE
  *                                     OK, or FAIL and the reason
@@ -224,6 +226,21 @@ static void do_range(CharBackend *chr, const char *property, char **words)
     }
 }
 
+static void append_run(RAMBlock *block, uint64_t page, uint64_t nr, unsigned class,
+                       void *opaque)
+{
+    g_string_append_printf(opaque, " %s:0x%" PRIx64 ":%" PRIu64 ":%u", block->idstr,
+                           page * TARGET_PAGE_SIZE, nr, class);
+}
+
+static void do_named(CharBackend *chr)
+{
+    g_autoptr(GString) text = g_string_new("OK");
+
+    pv_ve_each_named(append_run, text);
+    qtest_sendf(chr, "%s\n", text->str);
+}
+
 static bool on_command(CharBackend *chr, char **words)
 {
     static const struct {
@@ -246,6 +263,10 @@ static bool on_command(CharBackend *chr, char **words)
             do_range(chr, ranges[i], words + 1);
             return true;
         }
+    }
+    if (g_str_equal(words[0], "pv_ve_named")) {
+        do_named(chr);
+        return true;
     }
     cpu = number(words[1], &index) ? qemu_get_cpu(index) : NULL;
     for (unsigned i = 0; i < ARRAY_SIZE(commands); i++) {

@@ -9,9 +9,11 @@ from machine import PAGE
 # CPUID and MSRs
 BASE = 0x40000200
 MSR = 0x50565600
-FEATURES, CONTROL, INFO_AREA, PV_PAGE, NOTIFY, WAIT = range(MSR, MSR + 6)
-F_BASE, F_CPL0, F_IF0, F_WAIT, F_MSIX = (1 << bit for bit in range(5))
-F_ALL = 0x1f
+NR_MSRS = 7
+FEATURES, CONTROL, INFO_AREA, PV_PAGE, NOTIFY, WAIT, URGENT = range(MSR, MSR + NR_MSRS)
+NO_MSRS = [0] * NR_MSRS     # as after power-on
+F_BASE, F_CPL0, F_IF0, F_WAIT, F_MSIX, F_URGENT = (1 << bit for bit in range(6))
+F_ALL = 0x3f
 ENABLE, CPL0, IF0 = 1, 2, 4
 SLOTS = 120
 
@@ -34,6 +36,18 @@ def word(generation, state):
     return generation << 4 | state
 
 
+# Lists of urgent pages
+BITMAP = 4
+ENTRIES = 255
+ANNOUNCED = 16              # offset of the word in the PV page
+
+
+def urgent_list(*entries, following=0, count=None, reserved=0):
+    """The bytes of one list; an entry is (GPA | class | BITMAP, what)."""
+    return struct.pack("<QII", following, len(entries) if count is None else count,
+                       reserved) + b"".join(struct.pack("<QQ", *e) for e in entries)
+
+
 class Guest:
     """The negotiation of one vCPU, and the two pages that it gives to the host."""
 
@@ -52,7 +66,7 @@ class Guest:
         return self.machine.wrmsr(msr, value, self.vcpu)
 
     def msrs(self):
-        return [self.rdmsr(msr) for msr in range(FEATURES, WAIT + 1)]
+        return [self.rdmsr(msr) for msr in range(MSR, MSR + NR_MSRS)]
 
     def set_up(self, features=F_ALL, notify=VECTOR):
         """All but the enabling."""
@@ -107,6 +121,9 @@ class Guest:
 
     def done(self):
         return [self.machine.readq(self.page), self.machine.readq(self.page + 8)]
+
+    def announced(self):
+        return self.machine.readl(self.page + ANNOUNCED)
 
     def clear_done(self):
         self.machine.write(self.page, bytes(16))

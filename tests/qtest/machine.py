@@ -238,6 +238,12 @@ class Machine:
     def outstanding(self):
         return [vcpu["outstanding"] for vcpu in self.vcpus()]
 
+    def named(self):
+        """[(block, offset, pages, class)], in the order in which the host takes them"""
+        runs = [run.rsplit(":", 3) for run in self.ask("pv_ve_named").split()]
+        return [(block, int(at, 0), int(pages), int(urgency))
+                for block, at, pages, urgency in runs]
+
     def withhold(self, gpa, size=PAGE, *suppressed):
         self.ask("pv_ve_withhold", gpa, size, *suppressed)
 

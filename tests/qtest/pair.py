@@ -10,6 +10,9 @@ from guest import ENABLE, F_ALL, VECTOR, Guest
 from machine import Machine
 
 
+QEMU_VM_SUBSECTION = 5       # what begins one in the stream
+
+
 @contextlib.contextmanager
 def socket_path():
     with tempfile.TemporaryDirectory(prefix="pv-ve-") as folder:
@@ -83,6 +86,13 @@ def vcpu_bytes(guest, *, features=F_ALL, control=ENABLE, info=None, page=None, n
     return struct.pack(">IIQQIQ?", features, control, guest.area if info is None else info,
                        guest.page if page is None else page, notify, wait_rip,
                        interrupt_due)
+
+
+def urgent_bytes(gpa):
+    """How the subsection of a vCPU that names pages lies in the stream."""
+    name = b"pv-ve/vcpu/urgent"
+    return (struct.pack(">BB", QEMU_VM_SUBSECTION, len(name)) + name +
+            struct.pack(">IQ", 1, gpa))
 
 
 def slot_bytes(gpa, generation, state, failed=False, posted=False):
