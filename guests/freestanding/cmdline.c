@@ -14,6 +14,7 @@
  *   notify=lapic      or msix
  *   cpl0=0            1: #VE at CPL 0 too
  *   if0=0             1: #VE with interrupts off too
+ *   urgent=0          1: when a migration is announced, name what must come first
  *   map=4k            or 2m: page size of the test region's mapping
  *   x2apic=off        on: the local APIC by MSRs, if the processor offers that
  *   hz=1000           ticks of the timer, each second
@@ -44,6 +45,7 @@ static const struct word {
     { "notify", &config.msix, 0, 1, { "lapic", "msix" } },
     { "cpl0", &config.cpl0, 0, 1, { "0", "1" } },
     { "if0", &config.if0, 0, 1, { "0", "1" } },
+    { "urgent", &config.urgent, 0, 1, { "0", "1" } },
     { "map", &config.map_2m, 0, 1, { "4k", "2m" } },
     { "x2apic", &config.x2apic, 0, 1, { "off", "on" } },
     { "hz", &config.hz, 10, 1000, { NULL } },

@@ -5,8 +5,9 @@
 /*
  * The files call each other in one direction, each only files behind it in this list:
  *
- *   boot.S main.c create.c entry.S dispatch.c command.c verify.c ve.c sched.c setup.c
- *   pci.c apic.c trampoline.S mem.c cmdline.c cpu.c serial.c tasks.c check.c low.S
+ *   boot.S main.c create.c entry.S dispatch.c command.c verify.c ve.c urgent.c sched.c
+ *   setup.c pci.c apic.c trampoline.S mem.c cmdline.c cpu.c serial.c tasks.c check.c
+ *   low.S
  */
 
 #include "abi/pv-ve.h"
@@ -27,6 +28,8 @@
 #define SEL_UDATA           0x1b
 #define SEL_UCODE           0x23
 #define SEL_TSS             0x28
+
+#define IMAGE_GPA           0x100000ul      /* see guest.ld */
 
 #define report              ((struct report *)REPORT_GPA)
 
@@ -99,11 +102,13 @@ struct cpu {
     bool ve_enabled;
     bool ve_open;           /* from the #VE until the busy word is clear */
     bool busy_kept;         /* by command */
+    bool announced;         /* a migration, as far as this vCPU has answered */
     uint64_t slots_open[2]; /* delivered, not acknowledged */
     uint32_t stall_epoch;
     uint64_t last_tick;
     volatile struct pv_ve_info *info;
     struct pv_ve_page *page;
+    struct pv_ve_urgent_list *lists;
 } __attribute__((aligned(512)));
 
 /* A task's calls of the kernel */
@@ -129,6 +134,7 @@ struct config {
     uint64_t msix;
     uint64_t cpl0;
     uint64_t if0;
+    uint64_t urgent;        /* lists, when a migration is announced */
     uint64_t map_2m;
     uint64_t x2apic;
     uint64_t hz;
@@ -200,6 +206,9 @@ extern bool ve_wanted;
 /* ve.c */
 void ve_exception(struct frame *f);
 void ve_notification(void);
+
+/* urgent.c */
+void urgent_answer(struct cpu *cpu, bool announced);
 
 /* pci.c */
 bool msix_find(void);

@@ -89,12 +89,13 @@ static void init_report(void)
     report->magic = REPORT_MAGIC;
 }
 
-/* Information area and PV page of each vCPU */
+/* Information area, PV page and lists of each vCPU */
 static void allocate_areas(void)
 {
     for (uint32_t i = 0; i < ncpus; i++) {
         cpus[i].info = pool_kernel(PV_VE_AREA_SIZE);
         cpus[i].page = pool_kernel(PV_VE_AREA_SIZE);
+        cpus[i].lists = config.urgent ? pool_kernel(2 * PV_VE_URGENT_PAGE) : NULL;
     }
 }
 

@@ -53,7 +53,8 @@ void ve_find(void)
     ve.features = PV_VE_F_BASE | (r[1] & PV_VE_F_WAIT) |
                   take_feature(r[1], PV_VE_F_CPL0, &config.cpl0, "cpl0") |
                   take_feature(r[1], PV_VE_F_IF0, &config.if0, "if0") |
-                  take_feature(r[1], PV_VE_F_MSIX, &config.msix, "msix");
+                  take_feature(r[1], PV_VE_F_MSIX, &config.msix, "msix") |
+                  take_feature(r[1], PV_VE_F_URGENT, &config.urgent, "urgent");
     ve.slots = r[2];
     ve.msr = r[3];
     report->features = ve.features;
@@ -79,6 +80,7 @@ static void check_refusals(struct cpu *cpu)
     refuse(PV_VE_MSR_PV_PAGE, (uint64_t)cpu->page + 8);
     refuse(PV_VE_MSR_NOTIFY, 8);
     refuse(PV_VE_MSR_CONTROL, 8);
+    refuse(PV_VE_MSR_URGENT, 8);
     refuse(PV_VE_MSR_WAIT, PV_VE_WAIT(ve.slots, 1));
 }
 
@@ -113,6 +115,7 @@ void ve_enable(struct cpu *cpu)
     set_msr(PV_VE_MSR_PV_PAGE, (uint64_t)cpu->page);
     set_msr(PV_VE_MSR_NOTIFY, notify_value(cpu));
     cpu->ve_enabled = true;
+    cpu->announced = false;
     wrcr2(CR2_KEPT);
     set_msr(PV_VE_MSR_CONTROL, PV_VE_CTL_ENABLE | (config.cpl0 ? PV_VE_CTL_CPL0 : 0) |
                                (config.if0 ? PV_VE_CTL_IF0 : 0));

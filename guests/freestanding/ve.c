@@ -270,6 +270,9 @@ void ve_notification(void)
         }
     }
     cpu->count->spurious += !woken;
+    if (config.urgent && !READ_ONCE(cpu->page->announced) == cpu->announced) {
+        urgent_answer(cpu, !cpu->announced);
+    }
     apic_eoi();
     /* Who was woken has slept long enough to go first. */
     if (woken) {
