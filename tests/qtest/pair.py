@@ -85,6 +85,9 @@ def vcpu_bytes(guest, *, features=F_ALL, control=ENABLE, info=None, page=None, n
                        interrupt_due)
 
 
+FREE, OUTSTANDING, DONE = range(3)  # a slot's states
+
+
 def slot_bytes(gpa, generation, state, failed=False, posted=False):
     return struct.pack(">QIB??", gpa, generation, state, failed, posted)
 
