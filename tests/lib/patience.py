@@ -5,6 +5,7 @@ speed: on a machine that others keep busy, patience lasts as much longer.
 """
 
 import os
+import subprocess
 import time
 
 HANG = float(os.environ.get("PV_VE_HANG", "180"))       # seconds on an idle machine
@@ -31,3 +32,18 @@ class Patience:
 
     def is_over(self):
         return not self.left()
+
+
+def run_to_end(args):
+    """A program that ends by itself, and what it said, as subprocess.run() tells it"""
+    with subprocess.Popen(args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE) as process:
+        patience = Patience()
+        while True:
+            try:
+                output = process.communicate(timeout=patience.left())
+                return subprocess.CompletedProcess(args, process.returncode, *output)
+            except subprocess.TimeoutExpired:
+                if patience.is_over():
+                    process.kill()
+                    raise

@@ -15,12 +15,11 @@ import time
 
 TESTS = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TESTS))
+from lib.patience import Patience, run_to_end   # noqa: E402  pylint: disable=C0413
 from lib.tap import Tap                 # noqa: E402  pylint: disable=C0413
 
 BUILD = pathlib.Path(os.environ.get("BUILD", TESTS.parent / "build"))
 QEMU = os.environ.get("QTEST_QEMU_BINARY", str(BUILD / "qemu-system-x86_64"))
-# Seconds: guards against hanging, says nothing about speed
-HANG = float(os.environ.get("PV_VE_HANG", "120"))
 DEVICE = "/machine/peripheral/ve"
 PAGE = 4096
 
@@ -42,9 +41,11 @@ class Lines:
         self.near.sendall(line.encode() + b"\n")
 
     def receive(self):
+        patience = Patience()
         while b"\n" not in self.rest:
-            if not select.select([self.near], [], [], HANG)[0]:
-                raise TimeoutError("QEMU does not answer")
+            while not select.select([self.near], [], [], patience.left())[0]:
+                if patience.is_over():
+                    raise TimeoutError("QEMU does not answer")
             data = self.near.recv(65536)
             if not data:
                 raise ConnectionError("QEMU has ended")
@@ -66,9 +67,8 @@ def arguments(device, vcpus, memory, more, accel="qtest"):
 
 def message(*more, device="", accel="qtest"):
     """What a QEMU says that does not start, and its exit status."""
-    done = subprocess.run(arguments(device, 1, "64M", more, accel), capture_output=True,
-                          text=True, timeout=HANG, check=False, stdin=subprocess.DEVNULL)
-    return done.returncode, done.stderr.strip()
+    done = run_to_end(arguments(device, 1, "64M", more, accel))
+    return done.returncode, done.stderr.decode().strip()
 
 
 class Machine:
@@ -155,10 +155,10 @@ class Machine:
                 return self.events.pop(count)
 
     def until(self, what, test):
-        deadline = time.monotonic() + HANG
+        patience = Patience()
         while not (found := test()):
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"not within {HANG:.0f} s: {what}")
+            if patience.is_over():
+                raise TimeoutError(f"waited in vain: {what}")
             time.sleep(0.001)
         return found
 

@@ -95,6 +95,9 @@ def urgent_bytes(gpa):
             struct.pack(">IQ", 1, gpa))
 
 
+FREE, OUTSTANDING, DONE = range(3)  # a slot's states
+
+
 def slot_bytes(gpa, generation, state, failed=False, posted=False):
     return struct.pack(">QIB??", gpa, generation, state, failed, posted)
 
