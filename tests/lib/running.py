@@ -12,6 +12,7 @@ MEMORY = "128M"
 TASKS = 8                       # touching tasks of each vCPU, the guest's default
 REGION = 16                     # MiB
 REGION_PAGES = REGION * MIB // report.PAGE
+IMAGE_PAGES = 64                # of the guest, that it names as urgent
 
 
 def pair(place, name, append="", vcpus=1, device="", **more):
@@ -105,6 +106,28 @@ def check_counts(tap, vm, before, vcpus=1):
     tap.ok(useful <= stats["notified"] <= 2 * since("notified"),
            "host and guest counted the same notifications", stats, now.cpu)
     tap.ok(stats["notified"] <= stats["parked"], "no notification without a parked fault")
+
+
+def described(vm):
+    """Of each vCPU, whether it names pages that must come first"""
+    return [vcpu["urgent"] != 0 for vcpu in vm.get("vcpus")]
+
+
+def switch_when_described(tap, pair, vcpus=1, pages=REGION_PAGES):
+    """A guest with urgent=1 answers the announcement; then postcopy begins."""
+    tap.equal(described(pair.source), [False] * vcpus, "no list before")
+    pair.prepare()
+    pair.migrate()
+    until("each vCPU has answered", lambda: all(described(pair.source)))
+    pair.switch()
+    stats = pair.source.stats()
+    tap.equal((stats["named"], stats["refused"]), (2 * vcpus + IMAGE_PAGES + pages, 0),
+              "areas, image and region are named")
+
+
+def check_withdrawn(tap, vm):
+    until("each vCPU knows that it is over", lambda: not any(described(vm)))
+    tap.equal(vm.stats()["named"], 0, "where the guest came to nobody reads its lists")
 
 
 def well_under_way(vm, vcpus=1, faults=100):
