@@ -5,7 +5,7 @@
  * A withheld page keeps its content and is out of the guest's reach until it is
  * released.  A page that failed is withheld too, and its faults are told so.
  *
- * Where the accelerator can hold vCPUs back (TCG) the page stays in memory.  Else (KVM) it
+ * Where the accelerator can hold vCPUs (TCG) the page stays in memory.  Else (KVM) it
  * is absent, and its content is kept in the stash.
  */
 #include "qemu/osdep.h"

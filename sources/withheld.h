@@ -29,7 +29,7 @@ typedef struct PvVeMarks {
     unsigned long *failed;
     unsigned long *awaited;     /* missing, and a worker of the accelerator waits for it */
     uint32_t *outside;          /* id of the vCPU's thread that touched it out there, 0: none */
-    void **content;             /* of each missing page; NULL where vCPUs are held back */
+    void **content;             /* of each missing page; NULL where vCPUs can be held */
     size_t nr_missing;
 } PvVeMarks;
 
