@@ -149,7 +149,7 @@ static PvVeMsrResult write_wait(PvVeVcpu *v, uint64_t value, uint64_t rip)
     }
     v->waiting = -1;
     slot = &v->slots.slot[index];
-    if (slot->state != PV_VE_SLOT_PENDING || slot->generation != generation) {
+    if (slot->state != PV_VE_SLOT_OUTSTANDING || slot->generation != generation) {
         return PV_VE_MSR_OK;
     }
     /* From here on, whoever ends the fault also ends the halt (INV_WAIT). */

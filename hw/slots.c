@@ -62,7 +62,7 @@ int pv_ve_slots_take(PvVeSlots *slots, PvVeWaits *waits, const struct pv_ve_page
     }
     slots->next = (index + 1) % PV_VE_SLOTS;
     slot->generation = slot->generation == PV_VE_GEN_MAX ? 1 : slot->generation + 1;
-    slot->state = PV_VE_SLOT_PENDING;
+    slot->state = PV_VE_SLOT_OUTSTANDING;
     slot->failed = false;
     slot->posted = false;
     slot->waited = false;
@@ -71,7 +71,7 @@ int pv_ve_slots_take(PvVeSlots *slots, PvVeWaits *waits, const struct pv_ve_page
 
 void pv_ve_slots_undo(PvVeSlots *slots, PvVeWaits *waits, unsigned index)
 {
-    assert(slots->slot[index].state == PV_VE_SLOT_PENDING);
+    assert(slots->slot[index].state == PV_VE_SLOT_OUTSTANDING);
     release(&slots->slot[index], waits);
 }
 
@@ -79,7 +79,7 @@ void pv_ve_slots_done(PvVeSlots *slots, unsigned index, bool failed)
 {
     PvVeSlot *slot = &slots->slot[index];
 
-    assert(slot->state == PV_VE_SLOT_PENDING && !slot->wait.linked);
+    assert(slot->state == PV_VE_SLOT_OUTSTANDING && !slot->wait.linked);
     slot->state = PV_VE_SLOT_DONE;
     slot->failed = failed;
 }
@@ -122,7 +122,7 @@ unsigned pv_ve_slots_outstanding(const PvVeSlots *slots)
     unsigned n = 0;
 
     for (unsigned i = 0; i < PV_VE_SLOTS; i++) {
-        n += slots->slot[i].state == PV_VE_SLOT_PENDING;
+        n += slots->slot[i].state == PV_VE_SLOT_OUTSTANDING;
     }
     return n;
 }

@@ -3,7 +3,7 @@
  * pv-ve: migration and snapshots.
  *
  * What travels is what the guest negotiated and the slots of each vCPU that ever
- * used one, as their generations go on.  A fault that is pending travels as its GPA;
+ * used one, as their generations go on.  A fault that is outstanding travels as its GPA;
  * the target waits for that page in its own way, or finds it present.  Nothing of
  * guest memory is touched before the machine runs.
  *
@@ -121,7 +121,7 @@ static bool slot_valid(const PvVeVcpu *v, const PvVeSlot *slot)
     switch (slot->state) {
     case PV_VE_SLOT_FREE:
         return slot->generation <= PV_VE_GEN_MAX;
-    case PV_VE_SLOT_PENDING:
+    case PV_VE_SLOT_OUTSTANDING:
         return pv_ve_enabled(v) && slot->generation - 1 < PV_VE_GEN_MAX && !slot->posted &&
                !slot->failed;
     case PV_VE_SLOT_DONE:

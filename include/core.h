@@ -56,8 +56,8 @@ typedef struct PvVeAccel {
      */
     void (*end_wait)(CPUState *cpu, uint64_t rip);
     /*
-     * Let a @cpu that pv_ve_hold() stopped run again.  BQL held.  NULL: this end holds
-     * nobody back, so it serves only sources that block.
+     * Let a @cpu that pv_ve_hold() stopped run again.  BQL held.  NULL: this end has
+     * no PV_VE_HOLD, so it serves only sources that block.
      */
     void (*resume)(CPUState *cpu);
     /*
@@ -89,7 +89,7 @@ typedef struct PvVeGuestState {
     bool event;                 /* an exception or interrupt is being delivered,
                                    or the access is not an instruction's own */
     bool mode;                  /* not in long mode, in SMM or in a nested guest */
-    bool restartable;           /* may be held back: begins anew when resumed */
+    bool restartable;           /* may be suspended by pv_ve_hold(): begins anew */
 } PvVeGuestState;
 
 typedef struct PvVeFault {
@@ -100,11 +100,12 @@ typedef struct PvVeFault {
     PvVeGuestState guest;
 } PvVeFault;
 
+/* What the guest knows as suspended, the host does in one of two ways: BLOCK or HOLD. */
 typedef enum PvVeVerdict {
     PV_VE_PRESENT,              /* the page is there: go on */
     PV_VE_DELIVER,              /* raise vector 20; the information area is written */
-    PV_VE_BLOCK,                /* go on: the host blocks the access, as ever */
-    PV_VE_HOLD,                 /* out of reach: leave the instruction, pv_ve_hold() */
+    PV_VE_BLOCK,                /* go on: the host blocks the thread in the access, as ever */
+    PV_VE_HOLD,                 /* leave the instruction; pv_ve_hold() stops the vCPU */
 } PvVeVerdict;
 
 /*
@@ -125,7 +126,7 @@ static inline bool pv_ve_is_armed(void)
 PvVeVerdict pv_ve_fault(CPUState *cpu, const PvVeFault *fault);
 
 /*
- * After PV_VE_HOLD: let @cpu wait for the page at @gpa outside of guest code.
+ * After PV_VE_HOLD: suspend @cpu outside of guest code until the page at @gpa is there.
  * True: it waits, and PvVeAccel.resume comes when the page does; false: the page
  * is there.  In the vCPU's thread, BQL held.
  */
@@ -209,7 +210,7 @@ typedef struct PvVeSource {
     /* Ask for the page; false if that is not possible now. */
     bool (*request)(RAMBlock *block, ram_addr_t offset);
     /*
-     * An access that can be neither blocked nor held needs the page at once.
+     * An access that cannot be suspended in either way needs the page at once.
      * Only for sources that do not block.
      */
     void (*supply)(RAMBlock *block, ram_addr_t offset);
@@ -222,12 +223,12 @@ void pv_ve_register_source(const PvVeSource *source);
 
 /*
  * The source may have missing pages from now on (counted), or no more.  On
- * disarm, what is still pending counts as arrived unless another source has it.
+ * disarm, what is still outstanding counts as arrived unless another source has it.
  */
 void pv_ve_arm(void);
 void pv_ve_disarm(void);
 
-/* Can the vCPUs be kept from pages that are there?  Else sources have to block. */
+/* Can vCPUs be kept from pages that are there, by PV_VE_HOLD?  Else sources have to block. */
 bool pv_ve_can_hold(void);
 
 /* Of an absent page: what PvVeAccel.blocked says.  RCU critical section. */
@@ -244,7 +245,7 @@ bool pv_ve_all_vcpus_stopped(void);
 void pv_ve_lock_areas(void);
 void pv_ve_unlock_areas(void);
 
-/* Pages that were present are missing now, and vCPUs are to be held.  BQL held. */
+/* Pages that were present are missing now: keep vCPUs from them.  BQL held. */
 void pv_ve_pages_withdrawn(void);
 
 /*
