@@ -11,6 +11,7 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/percpu.h>
+#include <linux/smp.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 
@@ -45,6 +46,7 @@ struct pv_ve_cpu {
 	bool enabled;
 	u32 epoch;		/* grows with each disable; a fault is of one epoch */
 	int number;
+	call_single_data_t nudge;	/* an interrupt that does nothing; the lock's */
 	struct pv_ve_info *info;
 	struct pv_ve_page *page;
 	u64 kvm_apf;		/* what KVM's async page fault was set to */
