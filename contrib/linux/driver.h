@@ -120,6 +120,7 @@ void pv_ve_free(void);
 /* park.c */
 enum pv_ve_result pv_ve_park(const struct pv_ve_fault *f, bool user);
 enum pv_ve_result pv_ve_wait(const struct pv_ve_fault *f);
+bool pv_ve_any_in_kernel(void);
 void pv_ve_release(struct pv_ve_cpu *cpu);
 void pv_ve_take_done(struct pv_ve_cpu *cpu);
 void pv_ve_wake_all(struct pv_ve_cpu *cpu);

@@ -9,6 +9,7 @@
  */
 #include "driver.h"
 
+#include <linux/atomic.h>
 #include <linux/bitops.h>
 #include <linux/blkdev.h>
 #include <linux/irqflags.h>
@@ -135,6 +136,13 @@ static void sleep(const struct pv_ve_fault *f, struct sleeper *s, unsigned int s
 	__set_current_state(TASK_RUNNING);
 }
 
+static atomic_t asleep_in_kernel;
+
+bool pv_ve_any_in_kernel(void)
+{
+	return atomic_read(&asleep_in_kernel);
+}
+
 /*
  * In user mode any signal ends the sleep; the access is tried again after it.
  * In the kernel none does, nor does the task count as hung or as load.
@@ -150,7 +158,9 @@ enum pv_ve_result pv_ve_park(const struct pv_ve_fault *f, bool user)
 		return result;
 	}
 	pv_ve_inc(user ? PV_VE_N_PARKED_USER : PV_VE_N_PARKED_KERNEL);
+	atomic_add(!user, &asleep_in_kernel);
 	sleep(f, &s, user ? TASK_INTERRUPTIBLE : TASK_IDLE);
+	atomic_sub(!user, &asleep_in_kernel);
 	return s.result;
 }
 
