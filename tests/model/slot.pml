@@ -91,6 +91,9 @@
 #ifndef WAIT
 #define WAIT    1
 #endif
+#ifndef HALT
+#define HALT    0
+#endif
 #ifndef RETRY
 #define RETRY   1
 #endif
@@ -143,6 +146,8 @@
 #define wait_flag_after_unlock          26
 #define wait_flag_ignored               27
 #define marked_only_if_parked           28
+#define halted_without_look             29
+#define interrupted_before_halt         30
 
 /* State of a page, and of the host's word: present is told as resolved */
 #define MISSING         0
@@ -199,13 +204,15 @@ byte resets[NV];
 
 /*
  * Tasks.  OWNS: has a fault, but did not yet say what to do about it.  LOOPS: waits,
- * though the vCPU may run others between two of its rounds.
+ * though the vCPU may run others between two of its rounds; HALTS: the same, but parked
+ * and by HLT.
  */
 #define RUN             0
 #define OWNS            1
 #define LOOPS           2
-#define SLEEPS          3
-#define ENDED           4
+#define HALTS           3
+#define SLEEPS          4
+#define ENDED           5
 #define TASK(v, t)      ((v) * NT + (t))
 byte task[NV * NT];
 byte touches[NV * NT];          /* the page that it touches next */
@@ -359,6 +366,7 @@ go_on:
         :: task[TASK(v, t)] == RUN
         :: task[TASK(v, t)] == OWNS -> goto owns
         :: task[TASK(v, t)] == LOOPS -> goto wait
+        :: task[TASK(v, t)] == HALTS -> s = task_slot[TASK(v, t)]; goto look
         fi;
         p = touches[TASK(v, t)];
         if
@@ -481,6 +489,7 @@ owns:
         s = task_slot[TASK(v, t)];
         if
         :: PARK
+        :: HALT -> task[TASK(v, t)] = HALTS
         :: WAIT ->
             task[TASK(v, t)] = LOOPS;
             s = 0;
@@ -500,22 +509,42 @@ owns:
         fi;
         store(v, GUEST(v, s), WORD(task_gen[TASK(v, t)], PARKED))
     }
+look:
     atomic {
         M(no_guest_barrier) || BARRIER(v);
         STOP_HERE;
         if
         :: M(guest_looks_first)
+        :: M(halted_without_look) && task[TASK(v, t)] == HALTS
         :: else -> load(v, HOST(v, s), h)
         fi;
         if
         :: TELLS(h, task_gen[TASK(v, t)]) ->
             finish(TASK(v, t), h);
-            store(v, GUEST(v, s), WORD(GEN(h), ACKED))
-        :: else -> task[TASK(v, t)] = SLEEPS
-        fi;
-        s = 0; h = 0; t = 0;
-        goto end_sched
+            store(v, GUEST(v, s), WORD(GEN(h), ACKED));
+            s = 0; h = 0; t = 0;
+            goto end_sched
+        :: else ->
+            s = 0; h = 0;
+            if
+            :: task[TASK(v, t)] == HALTS -> t = 0
+            :: else -> task[TASK(v, t)] = SLEEPS; t = 0; goto end_sched
+            fi
+        fi
     }
+    /* Guest: HLT, and no interrupt was taken since the look */
+halted_parked:
+    if
+    :: atomic { notified[v] -> notified[v] = false; goto notify }
+    :: atomic { M(interrupted_before_halt) && notified[v] ->
+        notified[v] = false;
+        goto halted_parked
+       }
+#if RESETS
+    :: atomic { in_force[v] && resets[v] < RESETS -> goto disable }
+    :: atomic { resets[v] < RESETS -> goto reset }
+#endif
+    fi;
 
 wait:
     atomic {
@@ -584,7 +613,8 @@ notify:
             :: k == NT -> break
             :: k < NT ->
                 if
-                :: task[TASK(v, k)] == SLEEPS && task_slot[TASK(v, k)] == s &&
+                :: (task[TASK(v, k)] == SLEEPS || task[TASK(v, k)] == HALTS) &&
+                   task_slot[TASK(v, k)] == s &&
                    task_gen[TASK(v, k)] == GEN(p) ->
                     finish(TASK(v, k), h);
                     k = NT
