@@ -134,8 +134,9 @@ bool pv_ve_msrs_valid(const PvVe *ve, const PvVeVcpu *v)
         (v->notify && !notify_exists(ve, v->notify))) {
         return false;
     }
-    return !pv_ve_enabled(v) || (v->info_gpa && v->page_gpa &&
-                                 v->info_gpa != v->page_gpa && notify_ok(ve, v, v->notify));
+    return !pv_ve_enabled(v) ||
+           (v->info_gpa && v->page_gpa && v->info_gpa != v->page_gpa &&
+            notify_ok(ve, v, v->notify));
 }
 
 static PvVeMsrResult write_wait(PvVeVcpu *v, uint64_t value, uint64_t rip)

@@ -187,7 +187,8 @@ RAMBlock *pv_ve_block_at(hwaddr gpa, ram_addr_t *offset);
 bool pv_ve_is_convertible(hwaddr gpa);
 ram_addr_t pv_ve_page_of(RAMBlock *block, ram_addr_t offset);
 /* *@source is set if the page is not present. */
-PvVePageState pv_ve_page_state(RAMBlock *block, ram_addr_t page, const PvVeSource **source);
+PvVePageState pv_ve_page_state(RAMBlock *block, ram_addr_t page,
+                               const PvVeSource **source);
 /* arrive.c; lock held */
 /*
  * Register first, then test again: between the first test and now the page can
@@ -243,7 +244,10 @@ void pv_ve_lapic_connect(PvVe *ve, PvVeVcpu *v);
 /* notify.c */
 /* An event to be set when the lock is dropped.  Any thread, lock held. */
 void pv_ve_raise(PvVe *ve, EventNotifier *event);
-/* The notification of a vCPU, by itself or through the main loop.  Any thread, lock held. */
+/*
+ * The notification of a vCPU, by itself or through the main loop.  Any thread, lock
+ * held.
+ */
 void pv_ve_notify(PvVe *ve, PvVeVcpu *v);
 MSIMessage pv_ve_lapic_message(CPUState *cpu, uint8_t vector);
 bool pv_ve_due_init(PvVe *ve, Error **errp);

@@ -18,7 +18,8 @@ static bool guest_word_is(const struct pv_ve_page *page, unsigned index, uint32_
 }
 
 /* A released slot: the guest is through with this fault, arrived page or not. */
-static bool acknowledged(const PvVeSlot *slot, const struct pv_ve_page *page, unsigned index)
+static bool acknowledged(const PvVeSlot *slot, const struct pv_ve_page *page,
+                         unsigned index)
 {
     return guest_word_is(page, index, PV_VE_WORD(slot->generation, PV_VE_ACKED));
 }
@@ -94,7 +95,8 @@ bool pv_ve_slots_post(PvVeSlots *slots, unsigned index, struct pv_ve_page *page,
 
     assert(slot->state == PV_VE_SLOT_DONE && !slot->posted);
     slot->posted = true;
-    qatomic_set(&page->slot[index].host, cpu_to_le32(PV_VE_WORD(slot->generation, state)));
+    qatomic_set(&page->slot[index].host,
+                cpu_to_le32(PV_VE_WORD(slot->generation, state)));
     /*
      * The host's mark-then-look; pairs with the barrier between the guest's
      * PARKED and its look at the host word.

@@ -47,7 +47,8 @@ static const VMStateDescription vmstate_slots = {
     .minimum_version_id = 1,
     .needed = slots_needed,
     .fields = (const VMStateField[]) {
-        VMSTATE_STRUCT_ARRAY(slots.slot, PvVeVcpu, PV_VE_SLOTS, 1, vmstate_slot, PvVeSlot),
+        VMSTATE_STRUCT_ARRAY(slots.slot, PvVeVcpu, PV_VE_SLOTS, 1, vmstate_slot,
+                             PvVeSlot),
         VMSTATE_END_OF_LIST()
     }
 };
@@ -79,8 +80,8 @@ static int early_post_load(void *opaque, int version_id)
 
     ve->offered_by_source = ve->offered;
     if (missing) {
-        error_report("pv-ve: the source offers features 0x%x, which this device does not; "
-                     "give it the properties of the source", missing);
+        error_report("pv-ve: the source offers features 0x%x, which this device does "
+                     "not; give it the properties of the source", missing);
         return -EINVAL;
     }
     return 0;
@@ -93,7 +94,8 @@ const VMStateDescription vmstate_pv_ve_early = {
     .early_setup = true,
     .post_load = early_post_load,
     .fields = (const VMStateField[]) {
-        VMSTATE_UINT32_EQUAL(nr_vcpus, PvVe, "pv-ve: source and target differ in maxcpus"),
+        VMSTATE_UINT32_EQUAL(nr_vcpus, PvVe,
+                             "pv-ve: source and target differ in maxcpus"),
         VMSTATE_UINT32(offered_by_source, PvVe),
         VMSTATE_END_OF_LIST()
     }
@@ -122,8 +124,8 @@ static bool slot_valid(const PvVeVcpu *v, const PvVeSlot *slot)
     case PV_VE_SLOT_FREE:
         return slot->generation <= PV_VE_GEN_MAX;
     case PV_VE_SLOT_OUTSTANDING:
-        return pv_ve_enabled(v) && slot->generation - 1 < PV_VE_GEN_MAX && !slot->posted &&
-               !slot->failed;
+        return pv_ve_enabled(v) && slot->generation - 1 < PV_VE_GEN_MAX &&
+               !slot->posted && !slot->failed;
     case PV_VE_SLOT_DONE:
         return pv_ve_enabled(v) && slot->generation - 1 < PV_VE_GEN_MAX;
     default:

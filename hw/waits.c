@@ -40,7 +40,8 @@ void pv_ve_waits_remove(PvVeWaits *waits, PvVeWait *wait)
     }
 }
 
-PvVeWait *pv_ve_waits_take(PvVeWaits *waits, void *block, uint64_t offset, bool only_slots)
+PvVeWait *pv_ve_waits_take(PvVeWaits *waits, void *block, uint64_t offset,
+                           bool only_slots)
 {
     PvVeWait *wait;
 

@@ -51,7 +51,8 @@ void pv_ve_waits_remove(PvVeWaits *waits, PvVeWait *wait);
  * Take one waiter of the page out of the table, NULL if there is none.
  * @only_slots: pass over all that is not PV_VE_WAIT_SLOT.
  */
-PvVeWait *pv_ve_waits_take(PvVeWaits *waits, void *block, uint64_t offset, bool only_slots);
+PvVeWait *pv_ve_waits_take(PvVeWaits *waits, void *block, uint64_t offset,
+                           bool only_slots);
 
 /*
  * Does anybody wait for anything?  One atomic load behind a full barrier that

@@ -23,7 +23,7 @@
 typedef enum PvVeBlocked {
     PV_VE_BLOCKED_VCPU,         /* a vCPU's, in the guest */
     PV_VE_BLOCKED_WORKER,       /* the accelerator's, for a vCPU; nothing interrupts it */
-    PV_VE_BLOCKED_OUTSIDE,      /* a vCPU's, outside of the guest; it may have left it since */
+    PV_VE_BLOCKED_OUTSIDE,      /* a vCPU's, not in the guest, or not any more */
     PV_VE_BLOCKED_OTHER,        /* another one of QEMU's own; it cannot be helped */
 } PvVeBlocked;
 
@@ -96,7 +96,7 @@ typedef struct PvVeFault {
     hwaddr gpa;
     uint64_t gla;               /* if PV_VE_Q_GLA_VALID */
     uint32_t qualification;     /* PV_VE_Q_* */
-    bool asked;                 /* the host has seen an access to it and asked for the page */
+    bool asked;                 /* the host has seen an access and asked for the page */
     PvVeGuestState guest;
 } PvVeFault;
 
@@ -104,7 +104,7 @@ typedef struct PvVeFault {
 typedef enum PvVeVerdict {
     PV_VE_PRESENT,              /* the page is there: go on */
     PV_VE_DELIVER,              /* raise vector 20; the information area is written */
-    PV_VE_BLOCK,                /* go on: the host blocks the thread in the access, as ever */
+    PV_VE_BLOCK,                /* go on: the host blocks the thread, as ever */
     PV_VE_HOLD,                 /* leave the instruction; pv_ve_hold() stops the vCPU */
 } PvVeVerdict;
 
@@ -136,7 +136,10 @@ bool pv_ve_hold(CPUState *cpu, hwaddr gpa);
 bool pv_ve_is_missing(void *host);
 /* Where its page begins, in steps of the RAM block's page size. */
 void *pv_ve_page_start(void *host);
-/* RAM of any kind at @gpa, NULL if there is none; is it missing?  RCU critical section. */
+/*
+ * RAM of any kind at @gpa, NULL if there is none; is it missing?  RCU critical
+ * section.
+ */
 void *pv_ve_host_at(hwaddr gpa, bool *missing);
 
 /*
@@ -160,7 +163,7 @@ typedef enum PvVeKick {
     PV_VE_KICK_SENT,
     PV_VE_KICK_DECLINED,        /* its registers do not allow #VE now */
     PV_VE_KICK_LATE,            /* the page had come, or the vCPU had gone on */
-    PV_VE_KICK_SPARED,          /* not sent: declined before for this page, or too often */
+    PV_VE_KICK_SPARED,          /* not sent: declined before for it, or too often */
     PV_VE_NR_KICKS,
 } PvVeKick;
 
@@ -228,7 +231,10 @@ void pv_ve_register_source(const PvVeSource *source);
 void pv_ve_arm(void);
 void pv_ve_disarm(void);
 
-/* Can vCPUs be kept from pages that are there, by PV_VE_HOLD?  Else sources have to block. */
+/*
+ * Can vCPUs be kept from pages that are there, by PV_VE_HOLD?  Else sources have to
+ * block.
+ */
 bool pv_ve_can_hold(void);
 
 /* Of an absent page: what PvVeAccel.blocked says.  RCU critical section. */
@@ -238,9 +244,9 @@ PvVeBlocked pv_ve_tell_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid);
 bool pv_ve_all_vcpus_stopped(void);
 
 /*
- * In between the core touches neither an information area nor a PV page: a source under which
- * a page that was present becomes absent copies, marks and discards it there.  Of the core it
- * may call pv_ve_arm() then, and nothing else.  BQL held.
+ * In between the core touches neither an information area nor a PV page: a source under
+ * which a page that was present becomes absent copies, marks and discards it there.  Of
+ * the core it may call pv_ve_arm() then, and nothing else.  BQL held.
  */
 void pv_ve_lock_areas(void);
 void pv_ve_unlock_areas(void);

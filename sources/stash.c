@@ -59,8 +59,9 @@ bool pv_ve_stash_start(PvVeStashTouched *touched, Error **errp)
     assert(stash.fd < 0);
     stash.fd = uffd_create_fd(FEATURES, true);
     if (stash.fd < 0) {
-        error_setg(errp, "withheld ranges under KVM need userfaultfd for kernel accesses; "
-                   "run as root, or give access to /dev/userfaultfd, or use -accel tcg");
+        error_setg(errp, "withheld ranges under KVM need userfaultfd for kernel "
+                   "accesses; run as root, or give access to /dev/userfaultfd, or use "
+                   "-accel tcg");
         return false;
     }
     stash.touched = touched;
@@ -77,8 +78,8 @@ static uint64_t ram_length(RAMBlock *ram)
 bool pv_ve_stash_watch(RAMBlock *ram, Error **errp)
 {
     if (ram_block_discard_is_disabled()) {
-        error_setg(errp, "pages cannot be withheld while a device has guest memory pinned; "
-                   "remove that device (VFIO, for one)");
+        error_setg(errp, "pages cannot be withheld while a device has guest memory "
+                   "pinned; remove that device (VFIO, for one)");
         return false;
     }
     if (uffd_register_memory(stash.fd, ram->host, ram_length(ram),
@@ -106,8 +107,8 @@ bool pv_ve_stash_discard(RAMBlock *ram, ram_addr_t offset, Error **errp)
     int ret = ram_block_discard_range(ram, offset, qemu_ram_pagesize(ram));
 
     if (ret < 0) {
-        error_setg_errno(errp, -ret, "a page of RAM %s cannot be given back to the host; is "
-                         "it locked or read-only?", ram->idstr);
+        error_setg_errno(errp, -ret, "a page of RAM %s cannot be given back to the "
+                         "host; is it locked or read-only?", ram->idstr);
     }
     return ret == 0;
 }

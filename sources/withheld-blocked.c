@@ -2,9 +2,9 @@
 /*
  * pv-ve: who waits for a page that is absent (KVM).
  *
- * The core touches guest memory while it is told: the areas of vCPUs, which need not have
- * been written ever.  The stash's thread, which serves such a page, must not wait for one.
- * So it leaves the telling to another thread.
+ * The core touches guest memory while it is told: the areas of vCPUs, which need not
+ * have been written ever.  The stash's thread, which serves such a page, must not wait
+ * for one.  So it leaves the telling to another thread.
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
@@ -43,7 +43,7 @@ static void vcpu_waits_inside(const Touch *t)
     }
 }
 
-/* Note that a vCPU's thread waits for the page outside of the guest.  Was that noted before? */
+/* Note that a vCPU's thread waits for the page outside of the guest.  Again? */
 static bool note_outside(const Touch *t)
 {
     size_t page = t->offset / qemu_ram_pagesize(t->ram);

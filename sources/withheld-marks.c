@@ -93,7 +93,7 @@ bool pv_ve_marks_change(PvVeMarks *marks, size_t page, PvVeChange change)
 {
     size_t before = nr_missing;
 
-    /* In one step: who looks without the lock must not find nothing missing in between. */
+    /* In one step: who looks without the lock must not find nothing missing. */
     count_missing(marks, (change != PV_VE_RELEASE) - test_bit(page, marks->missing));
     put_bit(page, marks->missing, change != PV_VE_RELEASE);
     put_bit(page, marks->suppressed, change == PV_VE_WITHHOLD_SUPPRESSED);

@@ -10,7 +10,8 @@
 /* Lock held: a page that is about to be released gets its content. */
 static void place_page(PvVeMarks *marks, size_t page)
 {
-    pv_ve_stash_place(marks->ram, page * qemu_ram_pagesize(marks->ram), marks->content[page]);
+    pv_ve_stash_place(marks->ram, page * qemu_ram_pagesize(marks->ram),
+                      marks->content[page]);
     g_free(marks->content[page]);
     marks->content[page] = NULL;
     if (marks->nr_missing == 1) {
@@ -82,13 +83,13 @@ static bool change_missing_page(PvVeMarks *marks, size_t page, PvVeChange change
 }
 
 /*
- * Areas locked.  False: it may be marked, and has its content.  From the mark to the discard
- * our lock is held: who released the page in between would lose its content.
+ * Areas locked.  False: it may be marked, and has its content.  From the mark to the
+ * discard our lock is held: who released the page in between would lose its content.
  */
 static bool put_page_aside(PvVeMarks *marks, size_t page, PvVeChange change, Error **errp)
 {
     ram_addr_t offset = page * qemu_ram_pagesize(marks->ram);
-    /* Without our lock, which the stash's thread takes: nobody may have written it ever. */
+    /* Without our lock, which the stash's thread takes if the page was never written. */
     void *content = pv_ve_stash_copy(marks->ram, offset);
 
     QEMU_LOCK_GUARD(&pv_ve_marks_lock);
@@ -103,10 +104,12 @@ static bool put_page_aside(PvVeMarks *marks, size_t page, PvVeChange change, Err
 }
 
 /*
- * While the machine is stopped nobody writes to the page but the core, as pages come to others.
- * What that wrote before is in the copy, and from then on it finds the page missing.
+ * While the machine is stopped nobody writes to the page but the core, as pages come to
+ * others.  What that wrote before is in the copy, and from then on it finds the page
+ * missing.
  */
-bool pv_ve_withheld_take_page(PvVeMarks *marks, size_t page, PvVeChange change, Error **errp)
+bool pv_ve_withheld_take_page(PvVeMarks *marks, size_t page, PvVeChange change,
+                              Error **errp)
 {
     ram_addr_t offset = page * qemu_ram_pagesize(marks->ram);
     bool ok;
@@ -115,8 +118,8 @@ bool pv_ve_withheld_take_page(PvVeMarks *marks, size_t page, PvVeChange change, 
         return true;
     }
     /*
-     * Before the copy: it fails during an incoming postcopy, where the copy would wait for
-     * a page and hold the BQL.
+     * Before the copy: it fails during an incoming postcopy, where the copy would wait
+     * for a page and hold the BQL.
      */
     WITH_QEMU_LOCK_GUARD(&pv_ve_marks_lock) {
         if (!watch_block(marks, errp)) {

@@ -33,15 +33,16 @@ static bool find_ram(uint64_t gpa, uint64_t size, MemoryRegionSection *section,
     if (!section->mr || !memory_region_is_ram(section->mr) ||
         section->offset_within_address_space != gpa) {
         memory_region_unref(section->mr);
-        error_setg(errp, "there is no RAM at 0x%" PRIx64 "; give a range of guest RAM", gpa);
+        error_setg(errp, "there is no RAM at 0x%" PRIx64 "; give a range of guest RAM",
+                   gpa);
         return false;
     }
     page_size = qemu_ram_pagesize(section->mr->ram_block);
     found = int128_get64(section->size);
     if ((section->offset_within_region | found) % page_size) {
         memory_region_unref(section->mr);
-        error_setg(errp, "start and size must be multiples of 0x%" PRIx64 ", the page size of "
-                   "the RAM at 0x%" PRIx64, page_size, gpa);
+        error_setg(errp, "start and size must be multiples of 0x%" PRIx64 ", the page "
+                   "size of the RAM at 0x%" PRIx64, page_size, gpa);
         return false;
     }
     return true;
@@ -66,7 +67,8 @@ static bool check_range(uint64_t start, uint64_t size, Error **errp)
     return true;
 }
 
-static bool change_section(const MemoryRegionSection *section, PvVeChange change, Error **errp)
+static bool change_section(const MemoryRegionSection *section, PvVeChange change,
+                           Error **errp)
 {
     RAMBlock *ram = section->mr->ram_block;
     size_t page_size = qemu_ram_pagesize(ram);
@@ -86,7 +88,8 @@ static bool change_section(const MemoryRegionSection *section, PvVeChange change
     return true;
 }
 
-static bool change_sections(uint64_t start, uint64_t size, PvVeChange change, Error **errp)
+static bool change_sections(uint64_t start, uint64_t size, PvVeChange change,
+                            Error **errp)
 {
     bool ok = true;
 
@@ -102,7 +105,8 @@ static bool change_sections(uint64_t start, uint64_t size, PvVeChange change, Er
 }
 
 /* While the machine is stopped nobody writes to its RAM, not even block devices. */
-static void withdraw_absent(uint64_t start, uint64_t size, PvVeChange change, Error **errp)
+static void withdraw_absent(uint64_t start, uint64_t size, PvVeChange change,
+                            Error **errp)
 {
     RunState before = runstate_get();
 
@@ -161,7 +165,8 @@ static bool visit_range(Visitor *v, const char *name, uint64_t *start, uint64_t 
 static Object *used;            /* by which ranges were withheld; BQL */
 
 /* Of all three properties; @opaque is the PvVeChange. */
-static void set_range(Object *obj, Visitor *v, const char *name, void *opaque, Error **errp)
+static void set_range(Object *obj, Visitor *v, const char *name, void *opaque,
+                      Error **errp)
 {
     PvVeChange change = GPOINTER_TO_INT(opaque);
     bool suppressed = false;
@@ -174,7 +179,8 @@ static void set_range(Object *obj, Visitor *v, const char *name, void *opaque, E
     }
 }
 
-static void get_pages(Object *obj, Visitor *v, const char *name, void *opaque, Error **errp)
+static void get_pages(Object *obj, Visitor *v, const char *name, void *opaque,
+                      Error **errp)
 {
     uint64_t pages = pv_ve_marks_nr_missing();
 
@@ -192,8 +198,8 @@ static void add_range_property(ObjectClass *oc, const char *name, PvVeChange cha
 static void withheld_class_init(ObjectClass *oc, void *data)
 {
     add_range_property(oc, "withhold", PV_VE_WITHHOLD,
-                       "Take a range of guest RAM out of the guest's reach: start, size in "
-                       "bytes; suppressed: without #VE");
+                       "Take a range of guest RAM out of the guest's reach: start, size "
+                       "in bytes; suppressed: without #VE");
     add_range_property(oc, "release", PV_VE_RELEASE, "Let the guest have a range");
     add_range_property(oc, "fail", PV_VE_FAIL,
                        "Withhold a range and say that it will never come");

@@ -2,9 +2,10 @@
 /*
  * pv-ve: ranges of guest RAM that a test or a guest developer withholds.
  *
- * Shared by the files of that source, of which each calls those after it: withheld.c (what is
- * asked for, by ranges), withheld-blocked.c (who waits for an absent page), withheld-page.c
- * (withhold or release one page), withheld-marks.c (which pages those are), and stash.c.
+ * Shared by the files of that source, of which each calls those after it: withheld.c
+ * (what is asked for, by ranges), withheld-blocked.c (who waits for an absent page),
+ * withheld-page.c (withhold or release one page), withheld-marks.c (which pages those
+ * are), and stash.c.
  */
 #ifndef PV_VE_WITHHELD_H
 #define PV_VE_WITHHELD_H
@@ -27,15 +28,18 @@ typedef struct PvVeMarks {
     unsigned long *missing;     /* withheld or failed */
     unsigned long *suppressed;  /* withheld, no #VE */
     unsigned long *failed;
-    unsigned long *awaited;     /* missing, and a worker of the accelerator waits for it */
-    uint32_t *outside;          /* id of the vCPU's thread that touched it out there, 0: none */
+    unsigned long *awaited;     /* missing, and the accelerator's worker waits for it */
+    uint32_t *outside;          /* vCPU's thread that touched it there, 0: none */
     void **content;             /* of each missing page; NULL where vCPUs can be held */
     size_t nr_missing;
 } PvVeMarks;
 
 /* withheld-marks.c */
 
-/* Of all marks; a leaf.  The list grows with BQL and lock held, so either lets go through it. */
+/*
+ * Of all marks; a leaf.  The list grows with BQL and lock held, so either lets go
+ * through it.
+ */
 extern QemuMutex pv_ve_marks_lock;
 extern QLIST_HEAD(PvVeMarksList, PvVeMarks) pv_ve_marks_list;
 
@@ -54,12 +58,16 @@ size_t pv_ve_marks_nr_missing(void);
 /* withheld-page.c */
 
 /*
- * Change a page, except that an absent one is to be withheld: mark it, and tell the core.  Any
+ * Release a page, or change one that stays in memory: mark it, and tell the core.  Any
  * thread.
  */
 void pv_ve_withheld_change_page(RAMBlock *ram, size_t page, PvVeChange change);
-/* Withhold a page, or let it fail, where it has to be absent.  BQL held, machine stopped. */
-bool pv_ve_withheld_take_page(PvVeMarks *marks, size_t page, PvVeChange change, Error **errp);
+/*
+ * Withhold a page, or let it fail, where it has to be absent.  BQL held, machine
+ * stopped.
+ */
+bool pv_ve_withheld_take_page(PvVeMarks *marks, size_t page, PvVeChange change,
+                              Error **errp);
 /* Whoever cannot wait for the page at @offset gets it.  Any thread. */
 void pv_ve_withheld_supply(RAMBlock *ram, ram_addr_t offset);
 /* The same, for each page with a bit in @bitmap.  BQL held. */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Code of a module that touches a page: who reads its parameter `value` makes it do so, in
- * `atomic` with preemption off, in `interrupt` in the midst of an interrupt that lets others
- * come; `gpa` tells which page that is.
+ * Code of a module that touches a page: who reads its parameter `value` makes it do
+ * so, in `atomic` with preemption off, in `interrupt` in the midst of an interrupt that
+ * lets others come; `gpa` tells which page that is.
  */
 #include <linux/gfp.h>
 #include <linux/io.h>
