@@ -27,7 +27,7 @@ static const char *const names[KINDS] = {
     "buffered", "direct", "again", "mapped", "hole", "small"
 };
 
-/* A task's large file in blocks, its small files of a block each, most blocks at a time */
+/* Blocks of a task's large file, its small files of a block, most blocks at a time */
 enum { BLOCKS = 512, SMALLS = 16, RUN = 16 };
 
 static const char *folder;
@@ -89,7 +89,8 @@ static void check_run(const char *at, const char *what, int first, int count)
     for (int i = 0; i < count; i++) {
         uint64_t round = *round_of(first + i);
 
-        bad(round ? check(at, number(first + i), round) : check_zero(at), what, first + i);
+        bad(round ? check(at, number(first + i), round) : check_zero(at), what,
+            first + i);
         at += PAGE;
     }
 }
