@@ -18,7 +18,8 @@ bool pv_ve_area_ok(uint64_t gpa)
     ram_addr_t offset;
 
     RCU_READ_LOCK_GUARD();
-    return gpa != 0 && QEMU_IS_ALIGNED(gpa, PV_VE_AREA_SIZE) && pv_ve_ram_at(gpa, &offset);
+    return gpa != 0 && QEMU_IS_ALIGNED(gpa, PV_VE_AREA_SIZE) &&
+           pv_ve_ram_at(gpa, &offset);
 }
 
 bool pv_ve_area_map(PvVeArea *area, uint64_t gpa)

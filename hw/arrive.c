@@ -3,7 +3,7 @@
  * pv-ve: a page arrives, or never will.
  *
  * In threads that place pages, which must not wait for the BQL: what needs it is
- * left to the main loop (due.c).
+ * left to the main loop (notify.c).
  */
 #include "qemu/osdep.h"
 #include "pv-ve/hw/pv-ve.h"
@@ -104,7 +104,7 @@ static void end_all(RAMBlock *block, ram_addr_t page, bool failed)
     PvVeWait *wait;
     unsigned most;
 
-    if (!ve || !pv_ve_waits_pending(&ve->waits)) {
+    if (!ve || !pv_ve_waits_any_outstanding(&ve->waits)) {
         return;
     }
     PV_VE_LOCK_GUARD(ve);
@@ -117,7 +117,7 @@ static void end_all(RAMBlock *block, ram_addr_t page, bool failed)
      * A failure ends only faults that were delivered; others go on waiting.  If the
      * page goes missing again just now, an area waits for it anew: not for us.
      */
-    for (most = ve->waits.pending; most > 0; most--) {
+    for (most = ve->waits.outstanding; most > 0; most--) {
         wait = pv_ve_waits_take(&ve->waits, block, page, failed);
         if (!wait) {
             break;

@@ -147,8 +147,9 @@ bool pv_ve_msrs_valid(const PvVe *ve, const PvVeVcpu *v)
         (v->notify && !notify_exists(ve, v->notify))) {
         return false;
     }
-    return !pv_ve_enabled(v) || (v->info_gpa && v->page_gpa &&
-                                 v->info_gpa != v->page_gpa && notify_ok(ve, v, v->notify));
+    return !pv_ve_enabled(v) ||
+           (v->info_gpa && v->page_gpa && v->info_gpa != v->page_gpa &&
+            notify_ok(ve, v, v->notify));
 }
 
 static PvVeMsrResult write_wait(PvVeVcpu *v, uint64_t value, uint64_t rip)
@@ -162,7 +163,7 @@ static PvVeMsrResult write_wait(PvVeVcpu *v, uint64_t value, uint64_t rip)
     }
     v->waiting = -1;
     slot = &v->slots.slot[index];
-    if (slot->state != PV_VE_SLOT_PENDING || slot->generation != generation) {
+    if (slot->state != PV_VE_SLOT_OUTSTANDING || slot->generation != generation) {
         return PV_VE_MSR_OK;
     }
     /* From here on, whoever ends the fault also ends the halt (INV_WAIT). */

@@ -80,7 +80,8 @@ RAMBlock *pv_ve_ram_at(hwaddr gpa, ram_addr_t *offset)
     return pv_ve_is_convertible(gpa) ? pv_ve_block_at(gpa, offset) : NULL;
 }
 
-PvVePageState pv_ve_page_state(RAMBlock *block, ram_addr_t page, const PvVeSource **source)
+PvVePageState pv_ve_page_state(RAMBlock *block, ram_addr_t page,
+                               const PvVeSource **source)
 {
     for (unsigned i = 0; i < nr_sources; i++) {
         PvVePageState state = sources[i]->state(block, page);

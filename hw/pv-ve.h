@@ -92,7 +92,7 @@ typedef struct PvVeVcpu {
     uint64_t wait_rip;          /* where the last WAIT was that halted */
 
     PvVeIrqfd lapic;            /* connected to the vector that NOTIFY named last */
-    PvVeWait hold;              /* linked while the vCPU is held back */
+    PvVeWait hold;              /* linked while pv_ve_hold() suspends the vCPU */
 
     /* What the main loop still has to do for it; atomic */
     bool interrupt_due;
@@ -194,7 +194,8 @@ RAMBlock *pv_ve_block_at(hwaddr gpa, ram_addr_t *offset);
 bool pv_ve_is_convertible(hwaddr gpa);
 ram_addr_t pv_ve_page_of(RAMBlock *block, ram_addr_t offset);
 /* *@source is set if the page is not present. */
-PvVePageState pv_ve_page_state(RAMBlock *block, ram_addr_t page, const PvVeSource **source);
+PvVePageState pv_ve_page_state(RAMBlock *block, ram_addr_t page,
+                               const PvVeSource **source);
 
 /* announce.c */
 /*
@@ -217,7 +218,7 @@ void pv_ve_leave_init(PvVe *ve);
  */
 PvVePageState pv_ve_await(PvVe *ve, PvVeVcpu *v, unsigned index, RAMBlock *block,
                           ram_addr_t page, const PvVeSource **source);
-/* The page of a PENDING slot, whose wait is over, is there or never comes. */
+/* The page of an OUTSTANDING slot, whose wait is over, is there or never comes. */
 void pv_ve_finish(PvVe *ve, PvVeVcpu *v, unsigned index, bool failed);
 /* Tell the guest, if its PV page is present, what became DONE while it was not. */
 void pv_ve_post_late(PvVe *ve, PvVeVcpu *v);
@@ -232,7 +233,7 @@ void pv_ve_vcpu_stop(PvVe *ve, PvVeVcpu *v);
 void pv_ve_vcpu_reset(PvVe *ve, PvVeVcpu *v);
 /*
  * After loading, before any vCPU runs, first the one for all vCPUs, then the other:
- * map the areas and ask for them, wait again for what was pending.  BQL held.
+ * map the areas and ask for them, wait again for what was outstanding.  BQL held.
  */
 void pv_ve_vcpu_restore_areas(PvVe *ve, unsigned index);
 void pv_ve_vcpu_restore_slots(PvVe *ve, unsigned index);
@@ -264,7 +265,10 @@ void pv_ve_lapic_connect(PvVe *ve, PvVeVcpu *v);
 /* notify.c */
 /* An event to be set when the lock is dropped.  Any thread, lock held. */
 void pv_ve_raise(PvVe *ve, EventNotifier *event);
-/* The notification of a vCPU, by itself or through the main loop.  Any thread, lock held. */
+/*
+ * The notification of a vCPU, by itself or through the main loop.  Any thread, lock
+ * held.
+ */
 void pv_ve_notify(PvVe *ve, PvVeVcpu *v);
 MSIMessage pv_ve_lapic_message(CPUState *cpu, uint8_t vector);
 bool pv_ve_due_init(PvVe *ve, Error **errp);

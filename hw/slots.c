@@ -18,7 +18,8 @@ static bool guest_word_is(const struct pv_ve_page *page, unsigned index, uint32_
 }
 
 /* A released slot: the guest is through with this fault, arrived page or not. */
-static bool acknowledged(const PvVeSlot *slot, const struct pv_ve_page *page, unsigned index)
+static bool acknowledged(const PvVeSlot *slot, const struct pv_ve_page *page,
+                         unsigned index)
 {
     return guest_word_is(page, index, PV_VE_WORD(slot->generation, PV_VE_ACKED));
 }
@@ -62,7 +63,7 @@ int pv_ve_slots_take(PvVeSlots *slots, PvVeWaits *waits, const struct pv_ve_page
     }
     slots->next = (index + 1) % PV_VE_SLOTS;
     slot->generation = slot->generation == PV_VE_GEN_MAX ? 1 : slot->generation + 1;
-    slot->state = PV_VE_SLOT_PENDING;
+    slot->state = PV_VE_SLOT_OUTSTANDING;
     slot->failed = false;
     slot->posted = false;
     slot->waited = false;
@@ -71,7 +72,7 @@ int pv_ve_slots_take(PvVeSlots *slots, PvVeWaits *waits, const struct pv_ve_page
 
 void pv_ve_slots_undo(PvVeSlots *slots, PvVeWaits *waits, unsigned index)
 {
-    assert(slots->slot[index].state == PV_VE_SLOT_PENDING);
+    assert(slots->slot[index].state == PV_VE_SLOT_OUTSTANDING);
     release(&slots->slot[index], waits);
 }
 
@@ -79,7 +80,7 @@ void pv_ve_slots_done(PvVeSlots *slots, unsigned index, bool failed)
 {
     PvVeSlot *slot = &slots->slot[index];
 
-    assert(slot->state == PV_VE_SLOT_PENDING && !slot->wait.linked);
+    assert(slot->state == PV_VE_SLOT_OUTSTANDING && !slot->wait.linked);
     slot->state = PV_VE_SLOT_DONE;
     slot->failed = failed;
 }
@@ -94,7 +95,8 @@ bool pv_ve_slots_post(PvVeSlots *slots, unsigned index, struct pv_ve_page *page,
 
     assert(slot->state == PV_VE_SLOT_DONE && !slot->posted);
     slot->posted = true;
-    qatomic_set(&page->slot[index].host, cpu_to_le32(PV_VE_WORD(slot->generation, state)));
+    qatomic_set(&page->slot[index].host,
+                cpu_to_le32(PV_VE_WORD(slot->generation, state)));
     /*
      * The host's mark-then-look; pairs with the barrier between the guest's
      * PARKED and its look at the host word.
@@ -122,7 +124,7 @@ unsigned pv_ve_slots_outstanding(const PvVeSlots *slots)
     unsigned n = 0;
 
     for (unsigned i = 0; i < PV_VE_SLOTS; i++) {
-        n += slots->slot[i].state == PV_VE_SLOT_PENDING;
+        n += slots->slot[i].state == PV_VE_SLOT_OUTSTANDING;
     }
     return n;
 }

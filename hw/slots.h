@@ -5,10 +5,10 @@
  * The state here is the host's own; of the PV page it believes only whether the
  * guest's word equals a value that it computes itself.
  *
- *          take                    done                 post
- *   FREE --------> PENDING ----------------> DONE ----------------> DONE, posted
- *     ^               |  (host word not written)  (host word written)      |
- *     +---------------+---------------- guest word (gen, ACKED) -----------+
+ *          take                     done                 post
+ *   FREE --------> OUTSTANDING -------------> DONE ----------------> DONE, posted
+ *     ^                 |  (host word not written)  (host word written)    |
+ *     +-----------------+--------------- guest word (gen, ACKED) ----------+
  *
  * The caller serializes all of it with the device's lock, and calls what touches
  * the PV page (marked P) only while that page is known to be present.
@@ -21,12 +21,12 @@
 
 typedef enum PvVeSlotState {
     PV_VE_SLOT_FREE,
-    PV_VE_SLOT_PENDING,     /* waits for its page */
+    PV_VE_SLOT_OUTSTANDING, /* waits for its page */
     PV_VE_SLOT_DONE,        /* resolved or failed, not yet acknowledged */
 } PvVeSlotState;
 
 typedef struct PvVeSlot {
-    PvVeWait wait;          /* linked exactly while PENDING and restored */
+    PvVeWait wait;          /* linked exactly while OUTSTANDING and restored */
     uint64_t gpa;           /* of the access; what migration carries */
     uint32_t generation;    /* of the last fault here; 0: none yet */
     uint8_t state;
@@ -43,7 +43,7 @@ typedef struct PvVeSlots {
 void pv_ve_slots_init(PvVeSlots *slots);
 
 /*
- * P: take a slot for a new fault and give it a new generation; it is PENDING
+ * P: take a slot for a new fault and give it a new generation; it is OUTSTANDING
  * then.  Uses slots that are free, or that the guest has acknowledged, and no
  * others (INV_REUSE).  Returns -1 if there is none.
  */
@@ -55,7 +55,7 @@ bool pv_ve_slots_available(const PvVeSlots *slots, const struct pv_ve_page *page
 /* Give back a slot whose fault was not delivered. */
 void pv_ve_slots_undo(PvVeSlots *slots, PvVeWaits *waits, unsigned index);
 
-/* PENDING to DONE.  The page need not be present; post() comes when it is. */
+/* OUTSTANDING to DONE.  The page need not be present; post() comes when it is. */
 void pv_ve_slots_done(PvVeSlots *slots, unsigned index, bool failed);
 
 /*
@@ -70,7 +70,7 @@ bool pv_ve_slots_post(PvVeSlots *slots, unsigned index, struct pv_ve_page *page,
 /* Forget all faults (INV_RESET); generations go on. */
 void pv_ve_slots_drop(PvVeSlots *slots, PvVeWaits *waits);
 
-/* How many slots are PENDING. */
+/* How many slots are OUTSTANDING. */
 unsigned pv_ve_slots_outstanding(const PvVeSlots *slots);
 
 #endif

@@ -58,7 +58,7 @@ static void restore_slot(PvVe *ve, PvVeVcpu *v, unsigned index)
      * local APICs had been saved.  To do that twice is harmless.
      */
     slot->posted = false;
-    if (slot->state != PV_VE_SLOT_PENDING) {
+    if (slot->state != PV_VE_SLOT_OUTSTANDING) {
         return;
     }
     block = pv_ve_ram_at(slot->gpa, &offset);

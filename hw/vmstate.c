@@ -3,7 +3,7 @@
  * pv-ve: migration and snapshots.
  *
  * What travels is what the guest negotiated and the slots of each vCPU that ever
- * used one, as their generations go on.  A fault that is pending travels as its GPA;
+ * used one, as their generations go on.  A fault that is outstanding travels as its GPA;
  * the target waits for that page in its own way, or finds it present.  Nothing of
  * guest memory is touched before the machine runs.
  *
@@ -47,7 +47,8 @@ static const VMStateDescription vmstate_slots = {
     .minimum_version_id = 1,
     .needed = slots_needed,
     .fields = (const VMStateField[]) {
-        VMSTATE_STRUCT_ARRAY(slots.slot, PvVeVcpu, PV_VE_SLOTS, 1, vmstate_slot, PvVeSlot),
+        VMSTATE_STRUCT_ARRAY(slots.slot, PvVeVcpu, PV_VE_SLOTS, 1, vmstate_slot,
+                             PvVeSlot),
         VMSTATE_END_OF_LIST()
     }
 };
@@ -98,8 +99,8 @@ static int early_post_load(void *opaque, int version_id)
 
     ve->offered_by_source = ve->offered;
     if (missing) {
-        error_report("pv-ve: the source offers features 0x%x, which this device does not; "
-                     "give it the properties of the source", missing);
+        error_report("pv-ve: the source offers features 0x%x, which this device does "
+                     "not; give it the properties of the source", missing);
         return -EINVAL;
     }
     return 0;
@@ -112,7 +113,8 @@ const VMStateDescription vmstate_pv_ve_early = {
     .early_setup = true,
     .post_load = early_post_load,
     .fields = (const VMStateField[]) {
-        VMSTATE_UINT32_EQUAL(nr_vcpus, PvVe, "pv-ve: source and target differ in maxcpus"),
+        VMSTATE_UINT32_EQUAL(nr_vcpus, PvVe,
+                             "pv-ve: source and target differ in maxcpus"),
         VMSTATE_UINT32(offered_by_source, PvVe),
         VMSTATE_END_OF_LIST()
     }
@@ -140,9 +142,9 @@ static bool slot_valid(const PvVeVcpu *v, const PvVeSlot *slot)
     switch (slot->state) {
     case PV_VE_SLOT_FREE:
         return slot->generation <= PV_VE_GEN_MAX;
-    case PV_VE_SLOT_PENDING:
-        return pv_ve_enabled(v) && slot->generation - 1 < PV_VE_GEN_MAX && !slot->posted &&
-               !slot->failed;
+    case PV_VE_SLOT_OUTSTANDING:
+        return pv_ve_enabled(v) && slot->generation - 1 < PV_VE_GEN_MAX &&
+               !slot->posted && !slot->failed;
     case PV_VE_SLOT_DONE:
         return pv_ve_enabled(v) && slot->generation - 1 < PV_VE_GEN_MAX;
     default:

@@ -16,7 +16,7 @@ void pv_ve_waits_init(PvVeWaits *waits)
     for (unsigned i = 0; i < PV_VE_WAIT_BUCKETS; i++) {
         QLIST_INIT(&waits->bucket[i]);
     }
-    waits->pending = 0;
+    waits->outstanding = 0;
 }
 
 void pv_ve_waits_add(PvVeWaits *waits, PvVeWait *wait, void *block, uint64_t offset)
@@ -26,21 +26,22 @@ void pv_ve_waits_add(PvVeWaits *waits, PvVeWait *wait, void *block, uint64_t off
     wait->offset = offset;
     wait->linked = true;
     QLIST_INSERT_HEAD(&waits->bucket[bucket_of(block, offset)], wait, link);
-    qatomic_set(&waits->pending, waits->pending + 1);
+    qatomic_set(&waits->outstanding, waits->outstanding + 1);
     smp_mb();
 }
 
 void pv_ve_waits_remove(PvVeWaits *waits, PvVeWait *wait)
 {
     if (wait->linked) {
-        assert(waits->pending > 0);
+        assert(waits->outstanding > 0);
         QLIST_REMOVE(wait, link);
         wait->linked = false;
-        qatomic_set(&waits->pending, waits->pending - 1);
+        qatomic_set(&waits->outstanding, waits->outstanding - 1);
     }
 }
 
-PvVeWait *pv_ve_waits_take(PvVeWaits *waits, void *block, uint64_t offset, bool only_slots)
+PvVeWait *pv_ve_waits_take(PvVeWaits *waits, void *block, uint64_t offset,
+                           bool only_slots)
 {
     PvVeWait *wait;
 

@@ -5,7 +5,7 @@
  * A fixed hash from page to waiters.  The waiters are part of what waits (a
  * slot, an area, a vCPU), so nothing is allocated in the fault path.
  *
- * The caller serializes everything but pv_ve_waits_pending().
+ * The caller serializes everything but pv_ve_waits_any_outstanding().
  */
 #ifndef PV_VE_WAITS_H
 #define PV_VE_WAITS_H
@@ -18,7 +18,7 @@
 typedef enum PvVeWaitKind {
     PV_VE_WAIT_SLOT,        /* a fault that was delivered */
     PV_VE_WAIT_AREA,        /* information area or PV page of an enabled vCPU */
-    PV_VE_WAIT_VCPU,        /* a vCPU that the accelerator end holds back */
+    PV_VE_WAIT_VCPU,        /* a vCPU that is suspended outside of guest code */
 } PvVeWaitKind;
 
 typedef struct PvVeWait {
@@ -31,7 +31,7 @@ typedef struct PvVeWait {
 
 typedef struct PvVeWaits {
     QLIST_HEAD(, PvVeWait) bucket[PV_VE_WAIT_BUCKETS];
-    unsigned pending;       /* atomic; read by page-placing threads without lock */
+    unsigned outstanding;   /* atomic; read by page-placing threads without lock */
 } PvVeWaits;
 
 void pv_ve_waits_init(PvVeWaits *waits);
@@ -51,16 +51,17 @@ void pv_ve_waits_remove(PvVeWaits *waits, PvVeWait *wait);
  * Take one waiter of the page out of the table, NULL if there is none.
  * @only_slots: pass over all that is not PV_VE_WAIT_SLOT.
  */
-PvVeWait *pv_ve_waits_take(PvVeWaits *waits, void *block, uint64_t offset, bool only_slots);
+PvVeWait *pv_ve_waits_take(PvVeWaits *waits, void *block, uint64_t offset,
+                           bool only_slots);
 
 /*
  * Does anybody wait for anything?  One atomic load behind a full barrier that
  * orders it after the page became present.  Any thread, no lock.
  */
-static inline bool pv_ve_waits_pending(PvVeWaits *waits)
+static inline bool pv_ve_waits_any_outstanding(PvVeWaits *waits)
 {
     smp_mb();
-    return qatomic_read(&waits->pending) != 0;
+    return qatomic_read(&waits->outstanding) != 0;
 }
 
 #endif

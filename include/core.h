@@ -23,7 +23,7 @@
 typedef enum PvVeBlocked {
     PV_VE_BLOCKED_VCPU,         /* a vCPU's, in the guest */
     PV_VE_BLOCKED_WORKER,       /* the accelerator's, for a vCPU; nothing interrupts it */
-    PV_VE_BLOCKED_OUTSIDE,      /* a vCPU's, outside of the guest; it may have left it since */
+    PV_VE_BLOCKED_OUTSIDE,      /* a vCPU's, not in the guest, or not any more */
     PV_VE_BLOCKED_OTHER,        /* another one of QEMU's own; it cannot be helped */
 } PvVeBlocked;
 
@@ -56,8 +56,8 @@ typedef struct PvVeAccel {
      */
     void (*end_wait)(CPUState *cpu, uint64_t rip);
     /*
-     * Let a @cpu that pv_ve_hold() stopped run again.  BQL held.  NULL: this end holds
-     * nobody back, so it serves only sources that block.
+     * Let a @cpu that pv_ve_hold() stopped run again.  BQL held.  NULL: this end has
+     * no PV_VE_HOLD, so it serves only sources that block.
      */
     void (*resume)(CPUState *cpu);
     /*
@@ -89,22 +89,23 @@ typedef struct PvVeGuestState {
     bool event;                 /* an exception or interrupt is being delivered,
                                    or the access is not an instruction's own */
     bool mode;                  /* not in long mode, in SMM or in a nested guest */
-    bool restartable;           /* may be held back: begins anew when resumed */
+    bool restartable;           /* may be suspended by pv_ve_hold(): begins anew */
 } PvVeGuestState;
 
 typedef struct PvVeFault {
     hwaddr gpa;
     uint64_t gla;               /* if PV_VE_Q_GLA_VALID */
     uint32_t qualification;     /* PV_VE_Q_* */
-    bool asked;                 /* the host has seen an access to it and asked for the page */
+    bool asked;                 /* the host has seen an access and asked for the page */
     PvVeGuestState guest;
 } PvVeFault;
 
+/* What the guest knows as suspended, the host does in one of two ways: BLOCK or HOLD. */
 typedef enum PvVeVerdict {
     PV_VE_PRESENT,              /* the page is there: go on */
     PV_VE_DELIVER,              /* raise vector 20; the information area is written */
-    PV_VE_BLOCK,                /* go on: the host blocks the access, as ever */
-    PV_VE_HOLD,                 /* out of reach: leave the instruction, pv_ve_hold() */
+    PV_VE_BLOCK,                /* go on: the host blocks the thread, as ever */
+    PV_VE_HOLD,                 /* leave the instruction; pv_ve_hold() stops the vCPU */
 } PvVeVerdict;
 
 /*
@@ -125,7 +126,7 @@ static inline bool pv_ve_is_armed(void)
 PvVeVerdict pv_ve_fault(CPUState *cpu, const PvVeFault *fault);
 
 /*
- * After PV_VE_HOLD: let @cpu wait for the page at @gpa outside of guest code.
+ * After PV_VE_HOLD: suspend @cpu outside of guest code until the page at @gpa is there.
  * True: it waits, and PvVeAccel.resume comes when the page does; false: the page
  * is there.  In the vCPU's thread, BQL held.
  */
@@ -135,7 +136,10 @@ bool pv_ve_hold(CPUState *cpu, hwaddr gpa);
 bool pv_ve_is_missing(void *host);
 /* Where its page begins, in steps of the RAM block's page size. */
 void *pv_ve_page_start(void *host);
-/* RAM of any kind at @gpa, NULL if there is none; is it missing?  RCU critical section. */
+/*
+ * RAM of any kind at @gpa, NULL if there is none; is it missing?  RCU critical
+ * section.
+ */
 void *pv_ve_host_at(hwaddr gpa, bool *missing);
 
 /*
@@ -159,7 +163,7 @@ typedef enum PvVeKick {
     PV_VE_KICK_SENT,
     PV_VE_KICK_DECLINED,        /* its registers do not allow #VE now */
     PV_VE_KICK_LATE,            /* the page had come, or the vCPU had gone on */
-    PV_VE_KICK_SPARED,          /* not sent: declined before for this page, or too often */
+    PV_VE_KICK_SPARED,          /* not sent: declined before for it, or too often */
     PV_VE_NR_KICKS,
 } PvVeKick;
 
@@ -224,7 +228,7 @@ typedef struct PvVeSource {
     /* Ask for the page; false if that is not possible now. */
     bool (*request)(RAMBlock *block, ram_addr_t offset);
     /*
-     * An access that can be neither blocked nor held needs the page at once.
+     * An access that cannot be suspended in either way needs the page at once.
      * Only for sources that do not block.
      */
     void (*supply)(RAMBlock *block, ram_addr_t offset);
@@ -237,12 +241,15 @@ void pv_ve_register_source(const PvVeSource *source);
 
 /*
  * The source may have missing pages from now on (counted), or no more.  On
- * disarm, what is still pending counts as arrived unless another source has it.
+ * disarm, what is still outstanding counts as arrived unless another source has it.
  */
 void pv_ve_arm(void);
 void pv_ve_disarm(void);
 
-/* Can the vCPUs be kept from pages that are there?  Else sources have to block. */
+/*
+ * Can vCPUs be kept from pages that are there, by PV_VE_HOLD?  Else sources have to
+ * block.
+ */
 bool pv_ve_can_hold(void);
 
 /* Of an absent page: what PvVeAccel.blocked says.  RCU critical section. */
@@ -252,14 +259,14 @@ PvVeBlocked pv_ve_tell_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid);
 bool pv_ve_all_vcpus_stopped(void);
 
 /*
- * In between the core touches neither an information area nor a PV page: a source under which
- * a page that was present becomes absent copies, marks and discards it there.  Of the core it
- * may call pv_ve_arm() then, and nothing else.  BQL held.
+ * In between the core touches neither an information area nor a PV page: a source under
+ * which a page that was present becomes absent copies, marks and discards it there.  Of
+ * the core it may call pv_ve_arm() then, and nothing else.  BQL held.
  */
 void pv_ve_lock_areas(void);
 void pv_ve_unlock_areas(void);
 
-/* Pages that were present are missing now, and vCPUs are to be held.  BQL held. */
+/* Pages that were present are missing now: keep vCPUs from them.  BQL held. */
 void pv_ve_pages_withdrawn(void);
 
 /*

@@ -21,7 +21,7 @@ static struct {
     QemuThread thread;
 } stash = { .fd = -1 };
 
-static void handle(const struct uffd_msg *msg)
+static void handle_event(const struct uffd_msg *msg)
 {
     void *host = (void *)(uintptr_t)msg->arg.pagefault.address;
     ram_addr_t offset;
@@ -46,7 +46,7 @@ static void *fault_thread(void *unused)
 
         for (int i = 0; i < n; i++) {
             if (msg[i].event == UFFD_EVENT_PAGEFAULT) {
-                handle(&msg[i]);
+                handle_event(&msg[i]);
             }
         }
     }
@@ -59,8 +59,9 @@ bool pv_ve_stash_start(PvVeStashTouched *touched, Error **errp)
     assert(stash.fd < 0);
     stash.fd = uffd_create_fd(FEATURES, true);
     if (stash.fd < 0) {
-        error_setg(errp, "withheld ranges under KVM need userfaultfd for kernel accesses; "
-                   "run as root, or give access to /dev/userfaultfd, or use -accel tcg");
+        error_setg(errp, "withheld ranges under KVM need userfaultfd for kernel "
+                   "accesses; run as root, or give access to /dev/userfaultfd, or use "
+                   "-accel tcg");
         return false;
     }
     stash.touched = touched;
@@ -69,7 +70,7 @@ bool pv_ve_stash_start(PvVeStashTouched *touched, Error **errp)
     return true;
 }
 
-static uint64_t length(RAMBlock *ram)
+static uint64_t ram_length(RAMBlock *ram)
 {
     return ROUND_UP(qemu_ram_get_used_length(ram), qemu_ram_pagesize(ram));
 }
@@ -77,11 +78,11 @@ static uint64_t length(RAMBlock *ram)
 bool pv_ve_stash_watch(RAMBlock *ram, Error **errp)
 {
     if (ram_block_discard_is_disabled()) {
-        error_setg(errp, "pages cannot be withheld while a device has guest memory pinned; "
-                   "remove that device (VFIO, for one)");
+        error_setg(errp, "pages cannot be withheld while a device has guest memory "
+                   "pinned; remove that device (VFIO, for one)");
         return false;
     }
-    if (uffd_register_memory(stash.fd, ram->host, length(ram),
+    if (uffd_register_memory(stash.fd, ram->host, ram_length(ram),
                              UFFDIO_REGISTER_MODE_MISSING, NULL) < 0) {
         error_setg_errno(errp, errno, "pages of RAM %s cannot be withheld from KVM; use "
                          "anonymous, memfd or hugetlb memory, and not during an incoming "
@@ -93,7 +94,7 @@ bool pv_ve_stash_watch(RAMBlock *ram, Error **errp)
 
 void pv_ve_stash_unwatch(RAMBlock *ram)
 {
-    uffd_unregister_memory(stash.fd, ram->host, length(ram));
+    uffd_unregister_memory(stash.fd, ram->host, ram_length(ram));
 }
 
 void *pv_ve_stash_copy(RAMBlock *ram, ram_addr_t offset)
@@ -106,8 +107,8 @@ bool pv_ve_stash_discard(RAMBlock *ram, ram_addr_t offset, Error **errp)
     int ret = ram_block_discard_range(ram, offset, qemu_ram_pagesize(ram));
 
     if (ret < 0) {
-        error_setg_errno(errp, -ret, "a page of RAM %s cannot be given back to the host; is "
-                         "it locked or read-only?", ram->idstr);
+        error_setg_errno(errp, -ret, "a page of RAM %s cannot be given back to the "
+                         "host; is it locked or read-only?", ram->idstr);
     }
     return ret == 0;
 }

@@ -32,8 +32,8 @@ void *pv_ve_stash_copy(RAMBlock *ram, ram_addr_t offset);
 /* The page is absent from now on.  Nobody may write to it since it was copied. */
 bool pv_ve_stash_discard(RAMBlock *ram, ram_addr_t offset, Error **errp);
 /*
- * Place it with this content, unless it is there.  NULL: zeros, unless @ram is not watched
- * any more.  Any thread.
+ * Place it with this content, unless it is there.  NULL: zeros, unless @ram is not
+ * watched any more.  Any thread.
  */
 void pv_ve_stash_place(RAMBlock *ram, ram_addr_t offset, const void *content);
 /* Whoever waits for the page looks again.  Any thread. */

@@ -172,7 +172,8 @@ static void do_access(CharBackend *chr, CPUState *cpu, char **words)
     const char *answer = "present";
 
     if (!parse_access(&f, words)) {
-        qtest_sendf(chr, "FAIL GPA read|write|fetch CPL IF [GLA|- [nmi|event|mode|fixed]...]\n");
+        qtest_sendf(chr, "FAIL GPA read|write|fetch CPL IF "
+                    "[GLA|- [nmi|event|mode|fixed]...]\n");
         return;
     }
     RCU_READ_LOCK_GUARD();

@@ -144,7 +144,7 @@ static uint64_t rip_of(CPUX86State *env)
 
 /*
  * RIP stays on the WRMSR: whatever ends the halt, it is executed again, and halts
- * again if the fault is still pending.
+ * again if the fault is still outstanding.
  */
 static G_NORETURN void halt(CPUState *cpu, uintptr_t retaddr)
 {

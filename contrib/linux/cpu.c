@@ -109,6 +109,10 @@ static int count_enabled(void)
 	return count;
 }
 
+static void do_nothing(void *unused)
+{
+}
+
 void pv_ve_cpus_init(void)
 {
 	int number;
@@ -117,6 +121,7 @@ void pv_ve_cpus_init(void)
 		struct pv_ve_cpu *cpu = per_cpu_ptr(&pv_ve_cpus, number);
 
 		raw_spin_lock_init(&cpu->lock);
+		INIT_CSD(&cpu->nudge, do_nothing, NULL);
 		cpu->number = number;
 	}
 }

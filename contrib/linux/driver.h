@@ -11,6 +11,7 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/percpu.h>
+#include <linux/smp.h>
 #include <linux/spinlock.h>
 #include <linux/types.h>
 
@@ -45,6 +46,7 @@ struct pv_ve_cpu {
 	bool enabled;
 	u32 epoch;		/* grows with each disable; a fault is of one epoch */
 	int number;
+	call_single_data_t nudge;	/* an interrupt that does nothing; the lock's */
 	struct pv_ve_info *info;
 	struct pv_ve_page *page;
 	u64 kvm_apf;		/* what KVM's async page fault was set to */
@@ -118,6 +120,7 @@ void pv_ve_free(void);
 /* park.c */
 enum pv_ve_result pv_ve_park(const struct pv_ve_fault *f, bool user);
 enum pv_ve_result pv_ve_wait(const struct pv_ve_fault *f);
+bool pv_ve_any_in_kernel(void);
 void pv_ve_release(struct pv_ve_cpu *cpu);
 void pv_ve_take_done(struct pv_ve_cpu *cpu);
 void pv_ve_wake_all(struct pv_ve_cpu *cpu);

@@ -9,17 +9,21 @@
  */
 #include "driver.h"
 
+#include <linux/atomic.h>
 #include <linux/bitops.h>
 #include <linux/blkdev.h>
+#include <linux/irqflags.h>
+#include <linux/preempt.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
+#include <linux/smp.h>
 #include <asm/msr.h>
 
 #include "trace.h"
 
 struct sleeper {
-	struct task_struct *task;
+	struct task_struct *task;	/* NULL: the CPU itself, halted */
 	enum pv_ve_result result;
 };
 
@@ -132,6 +136,13 @@ static void sleep(const struct pv_ve_fault *f, struct sleeper *s, unsigned int s
 	__set_current_state(TASK_RUNNING);
 }
 
+static atomic_t asleep_in_kernel;
+
+bool pv_ve_any_in_kernel(void)
+{
+	return atomic_read(&asleep_in_kernel);
+}
+
 /*
  * In user mode any signal ends the sleep; the access is tried again after it.
  * In the kernel none does, nor does the task count as hung or as load.
@@ -147,7 +158,9 @@ enum pv_ve_result pv_ve_park(const struct pv_ve_fault *f, bool user)
 		return result;
 	}
 	pv_ve_inc(user ? PV_VE_N_PARKED_USER : PV_VE_N_PARKED_KERNEL);
+	atomic_add(!user, &asleep_in_kernel);
 	sleep(f, &s, user ? TASK_INTERRUPTIBLE : TASK_IDLE);
+	atomic_sub(!user, &asleep_in_kernel);
 	return s.result;
 }
 
@@ -166,6 +179,44 @@ static enum pv_ve_result end_wait(const struct pv_ve_fault *f)
 	return pv_ve_look(pv_ve_slot(f), f->generation);
 }
 
+/* The host is asked again after each interrupt, which leaves the guest. */
+static enum pv_ve_result wait_by_msr(const struct pv_ve_fault *f)
+{
+	while (still_waits(f)) {
+		if (!(pv_ve_host.features & PV_VE_F_WAIT) ||
+		    wrmsrl_safe(pv_ve_host.first_msr + PV_VE_MSR_WAIT,
+				PV_VE_WAIT(f->slot, f->generation)))
+			cpu_relax();
+	}
+	return end_wait(f);
+}
+
+/*
+ * Parked, as a task is; the notification ends the halt if no other interrupt does.  None
+ * comes between the look and the halt.
+ */
+static enum pv_ve_result wait_by_halt(const struct pv_ve_fault *f)
+{
+	struct sleeper s = { };
+	enum pv_ve_result result = enter_slot(f, &s);
+
+	if (result != PV_VE_OPEN)
+		return result;
+	local_irq_disable();
+	while (!is_done(f, &s)) {
+		safe_halt();
+		local_irq_disable();
+	}
+	local_irq_enable();
+	return s.result;
+}
+
+/* In the midst of an interrupt, the notification may have to wait for the end of that. */
+static bool takes_notification(void)
+{
+	return !irqs_disabled() && !in_hardirq();
+}
+
 /*
  * Nothing else can run on this CPU but interrupts.  The busy word stays set:
  * #VE in one of them would only wait as well, on the same stack.
@@ -175,19 +226,20 @@ enum pv_ve_result pv_ve_wait(const struct pv_ve_fault *f)
 	enum pv_ve_result result;
 
 	pv_ve_inc(PV_VE_N_WAITED);
-	while (still_waits(f)) {
-		if (!(pv_ve_host.features & PV_VE_F_WAIT) ||
-		    wrmsrl_safe(pv_ve_host.first_msr + PV_VE_MSR_WAIT,
-				PV_VE_WAIT(f->slot, f->generation)))
-			cpu_relax();
-	}
-	result = end_wait(f);
+	result = takes_notification() ? wait_by_halt(f) : wait_by_msr(f);
 	pv_ve_release(f->cpu);
 	return result;
 }
 
+/* Another CPU may have the notification: the lock orders this after the halted one's look. */
+static void end_halt(struct pv_ve_cpu *cpu)
+{
+	if (cpu->number != raw_smp_processor_id())
+		smp_call_function_single_async(cpu->number, &cpu->nudge);
+}
+
 /* Under the CPU's lock; the sleeper's stack may be gone after the store. */
-static void wake(struct pv_ve_slot *slot, enum pv_ve_result result)
+static void wake(struct pv_ve_cpu *cpu, struct pv_ve_slot *slot, enum pv_ve_result result)
 {
 	struct sleeper *s = (struct sleeper *)(unsigned long)slot->cookie[0];
 	struct task_struct *task = s->task;
@@ -195,18 +247,21 @@ static void wake(struct pv_ve_slot *slot, enum pv_ve_result result)
 	acknowledge(slot, generation_of(slot->guest));
 	rcu_read_lock();
 	smp_store_release(&s->result, result);
-	wake_up_process(task);
+	if (task)
+		wake_up_process(task);
+	else
+		end_halt(cpu);
 	rcu_read_unlock();
 }
 
-static bool wake_if_done(struct pv_ve_slot *slot)
+static bool wake_if_done(struct pv_ve_cpu *cpu, struct pv_ve_slot *slot)
 {
 	u32 word = slot->guest;
 	enum pv_ve_result result = pv_ve_look(slot, generation_of(word));
 
 	if (!is_parked(word) || result == PV_VE_OPEN)
 		return false;		/* left over from an earlier fault */
-	wake(slot, result);
+	wake(cpu, slot, result);
 	return true;
 }
 
@@ -227,7 +282,7 @@ void pv_ve_take_done(struct pv_ve_cpu *cpu)
 		bits = xchg(&cpu->page->done[i], 0);
 		for_each_set_bit(s, &bits, BITS_PER_LONG)
 			if (64 * i + s < PV_VE_SLOTS)
-				woken += wake_if_done(&cpu->page->slot[64 * i + s]);
+				woken += wake_if_done(cpu, &cpu->page->slot[64 * i + s]);
 	}
 	cpu->count[PV_VE_N_NOTIFIED]++;
 	trace_pv_ve_notify(cpu->number, woken);
@@ -240,5 +295,5 @@ void pv_ve_wake_all(struct pv_ve_cpu *cpu)
 
 	for (s = 0; s < PV_VE_SLOTS; s++)
 		if (is_parked(cpu->page->slot[s].guest))
-			wake(&cpu->page->slot[s], PV_VE_RETRY);
+			wake(cpu, &cpu->page->slot[s], PV_VE_RETRY);
 }

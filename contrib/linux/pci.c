@@ -6,11 +6,17 @@
  * function, and when the function goes.  In suspend and hibernation it is off
  * when tasks are frozen, and not before: one that sleeps in user mode is frozen
  * as it sleeps, and awake it would only stop its CPU until the page is there.
+ * One that sleeps in the kernel may hold locks and cannot be frozen, and freezing
+ * fails if that takes long.  So both begin when nobody does.
  */
 #include "driver.h"
 
+#include <linux/delay.h>
+#include <linux/notifier.h>
 #include <linux/pci.h>
 #include <linux/pm.h>
+#include <linux/sched/signal.h>
+#include <linux/suspend.h>
 
 static struct pci_dev *function;
 
@@ -62,6 +68,28 @@ static int resume(struct device *dev)
 
 static DEFINE_SIMPLE_DEV_PM_OPS(pm_ops, suspend, resume);
 
+static int wait_for_kernel(void)
+{
+	while (pv_ve_any_in_kernel())
+		if (msleep_interruptible(10) || signal_pending(current))
+			return -EINTR;
+	return 0;
+}
+
+static int on_sleep(struct notifier_block *block, unsigned long event, void *unused)
+{
+	switch (event) {
+	case PM_SUSPEND_PREPARE:
+	case PM_HIBERNATION_PREPARE:
+	case PM_RESTORE_PREPARE:
+		return notifier_from_errno(wait_for_kernel());
+	default:
+		return NOTIFY_DONE;
+	}
+}
+
+static struct notifier_block sleep_notifier = { .notifier_call = on_sleep };
+
 static void reset_prepare(struct pci_dev *dev)
 {
 	pv_ve_pause();
@@ -102,13 +130,16 @@ int pv_ve_pci_register(void)
 
 	if (ret)
 		return ret;
-	if (function)
-		return 0;
-	pci_unregister_driver(&driver);
-	return -ENODEV;
+	if (!function) {
+		pci_unregister_driver(&driver);
+		return -ENODEV;
+	}
+	register_pm_notifier(&sleep_notifier);
+	return 0;
 }
 
 void pv_ve_pci_unregister(void)
 {
+	unregister_pm_notifier(&sleep_notifier);
 	pci_unregister_driver(&driver);
 }

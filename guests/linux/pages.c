@@ -272,8 +272,8 @@ static struct iocb describe(int disk, int i)
 
 /*
  * The kernel holds back the requests of one io_submit() until it has read all of their
- * descriptions.  The last of these is in the first page of the area, which is missing; what
- * they write is in the pages after it.
+ * descriptions.  The last of these is in the first page of the area, which is missing;
+ * what they write is in the pages after it.
  */
 static int plug_child(int disk)
 {

@@ -182,7 +182,8 @@ struct pv_ve_urgent_list {
 
 #define PV_VE_ABI_ASSERT(name, cond) _Static_assert(cond, "pv-ve ABI: " name)
 PV_VE_ABI_ASSERT("busy word", __builtin_offsetof(struct pv_ve_info, busy) == 4);
-PV_VE_ABI_ASSERT("qualification", __builtin_offsetof(struct pv_ve_info, qualification) == 8);
+PV_VE_ABI_ASSERT("qualification",
+                 __builtin_offsetof(struct pv_ve_info, qualification) == 8);
 PV_VE_ABI_ASSERT("gla", __builtin_offsetof(struct pv_ve_info, gla) == 16);
 PV_VE_ABI_ASSERT("gpa", __builtin_offsetof(struct pv_ve_info, gpa) == 24);
 PV_VE_ABI_ASSERT("eptp index", __builtin_offsetof(struct pv_ve_info, eptp_index) == 32);

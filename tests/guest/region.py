@@ -71,7 +71,7 @@ def wait_outstanding(vm, faults):
     return True
 
 
-def wait_held(vm, vcpus=1):
+def wait_suspended(vm, vcpus=1):
     """Until no vCPU seems to run: it would tick every millisecond."""
     ticks = []
 
@@ -79,7 +79,7 @@ def wait_held(vm, vcpus=1):
         ticks.append([cpu["ticks"] for cpu in running.sample(vm, vcpus).cpu])
         return len(ticks) >= STILL and ticks[-STILL:] == [ticks[-1]] * STILL
 
-    running.until("all vCPUs are held", still)
+    running.until("all vCPUs are suspended", still)
     return True
 
 
@@ -87,7 +87,7 @@ def wait_held(vm, vcpus=1):
 # until it can do nothing more
 WAYS = (("park", "", lambda vm, vcpus: wait_sleep(vm, vcpus * running.TASKS, vcpus)),
         ("wait", "policy=wait", lambda vm, vcpus: wait_outstanding(vm, vcpus * running.TASKS)),
-        ("held", "ve=off", wait_held))
+        ("suspended", "ve=off", wait_suspended))
 
 
 def registers(vm):

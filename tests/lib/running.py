@@ -79,7 +79,7 @@ def check_nobody_lost(tap, vm, vcpus=1):
 
 def check_counts(tap, vm, before, vcpus=1):
     """
-    Nothing is pending any more: host and guest must have counted the same since the
+    Nothing is outstanding any more: host and guest must have counted the same since the
     sample `before`, after which this QEMU took over.
     """
     tap.equal(outstanding(vm), 0, "no fault is outstanding")

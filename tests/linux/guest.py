@@ -34,36 +34,47 @@ def run(*command):
 
 
 class Image:
-    """Kernel and initramfs; `pieces` is what tests/nested/fetch has fetched."""
+    """
+    Kernel and initramfs; `pieces` is what tests/nested/fetch has fetched.  Only the kernel of
+    the test beds, which is the cloud flavour's, has modules of guests/linux.
+    """
 
-    def __init__(self, build, work):
+    MODULES = "livepatch", "touch"
+
+    def __init__(self, build, work, flavour="cloud"):
         build = pathlib.Path(build).resolve()
-        self.pieces = build / "cache/nested"
+        self.pieces = build / "cache" / ("nested" if flavour == "cloud" else f"nested-{flavour}")
         self.kernel = str(self.pieces / "linux")
-        run(ROOT / "scripts/linux-driver", build,
-            *(ROOT / "guests/linux" / name for name in ("livepatch", "touch")))
+        modules = self.MODULES if flavour == "cloud" else ()
+        run(ROOT / "scripts/linux-driver", f"--flavour={flavour}", build,
+            *(ROOT / "guests/linux" / name for name in modules))
         run("make", "-s", "-C", ROOT / "guests/linux", f"O={build}/guests/linux")
         self.program = build / "guests/linux/pages"
         origin = (self.pieces / "origin").read_text(encoding="ascii").split()[0]
         self.release = re.fullmatch("linux-image-(.*?)(-unsigned)?", origin)[1]
-        self.initrd = self.pack(pathlib.Path(work) / "linux-root", {
+        self.initrd = self.pack(pathlib.Path(work) / f"linux-{flavour}", {
             "init": ROOT / "guests/linux/init",
             "bin/busybox": self.pieces / "busybox",
             "bin/pages": self.program,
             "bin/load": build / "guests/linux/load",
             "bin/kexec": build / "guests/linux/kexec",
-            "livepatch.ko": build / "guests/linux/livepatch/livepatch.ko",
+            "bin/files": build / "guests/linux/files",
             "pv_ve.ko": build / "linux" / self.release / "pv_ve.ko",
-            "touch.ko": build / "guests/linux/touch/touch.ko",
-            "virtio_blk.ko": self.module(pathlib.Path(work), "virtio_blk"),
+            **{f"{name}.ko": build / f"guests/linux/{name}/{name}.ko" for name in modules},
+            **self.modules(work, "virtio_blk"),
         })
 
-    def module(self, work, name):
-        """One of the kernel's own, uncompressed."""
-        path = work / f"{name}.ko"
-        path.write_bytes(lzma.decompress(
-            next(self.pieces.glob(f"modules/**/{name}.ko.xz")).read_bytes()))
-        return path
+    def modules(self, work, *names):
+        """The kernel's own, uncompressed, and what they need: {name of the file: path}"""
+        found = {}
+        for name in names:
+            packed = next(self.pieces.glob(f"modules/**/{name.replace('_', '[-_]')}.ko.xz"))
+            path = pathlib.Path(work) / f"{name}.ko"
+            path.write_bytes(lzma.decompress(packed.read_bytes()))
+            needs = re.search(rb"\0depends=([^\0]*)", path.read_bytes())[1].decode()
+            found |= self.modules(work, *filter(None, needs.split(",")))
+            found[path.name] = path
+        return found
 
     def pack(self, root, files):
         """Returns the archive, beside the folder in which it is put together."""
@@ -72,7 +83,8 @@ class Image:
             shutil.copy(path, root / name)
         if (root / "bin").exists():
             (root / "bin/sh").symlink_to("busybox")
-            run("strip", "--strip-debug", *root.glob("*.ko"))
+        if modules := [*root.glob("*.ko")]:
+            run("strip", "--strip-debug", *modules)
         names = [str(path.relative_to(root)) for path in sorted(root.rglob("*"))]
         archive = root.with_suffix(".cpio")
         with open(archive, "wb") as file:
@@ -82,16 +94,19 @@ class Image:
         shutil.rmtree(root)
         return str(archive)
 
-    def with_itself(self, work):
-        """The guest also has /linux and /initrd, which are its own."""
-        more = self.pack(pathlib.Path(work) / "itself",
-                         {"linux": self.kernel, "initrd": self.initrd})
+    def with_more(self, work, name, files):
+        """The guest also has these."""
+        more = self.pack(pathlib.Path(work) / name, files)
         image = copy.copy(self)
-        image.initrd = self.initrd + ".both"
+        image.initrd = f"{self.initrd}.{name}"
         with open(image.initrd, "wb") as both:
             for path in self.initrd, more:
                 both.write(pathlib.Path(path).read_bytes())
         return image
+
+    def with_itself(self, work):
+        """The guest also has /linux and /initrd, which are its own."""
+        return self.with_more(work, "itself", {"linux": self.kernel, "initrd": self.initrd})
 
     def arguments(self, append=""):
         return ["-kernel", self.kernel, "-initrd", self.initrd,

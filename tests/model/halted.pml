@@ -43,7 +43,7 @@
 #endif
 
 #define no_mutant               0
-#define vain_not_forgotten      1
+#define late_not_forgotten      1
 #define away_not_forgotten      2
 #define no_news                 3
 #define no_list                 4
@@ -76,7 +76,7 @@ bool in_guest[NV];
 bool sent[NV];                  /* a signal that has not yet ended a KVM_RUN */
 bool due[NV];
 byte kicks[NV];
-byte vain[NV];                  /* kicks about which nothing was decided */
+byte late[NV];                  /* of these, about which nothing was decided */
 
 /* halted.c */
 bool locked;
@@ -92,14 +92,14 @@ bool looking, news;
 inline forget_faults(v)
 {
     if
-    :: MUTANT == vain_not_forgotten -> skip
+    :: MUTANT == late_not_forgotten -> skip
     :: else -> seen[v] = 0
     fi
 }
 
 inline find_again(v)
 {
-    vain[v]++;
+    late[v]++;
     LOCK;
     forget_faults(v);
     UNLOCK;
@@ -209,7 +209,7 @@ inline kick(v)
             due[v] = true;
             sent[v] = true;
             kicks[v]++;
-            CHECK(INV_KICKS, kicks[v] <= faults_of[v] - 1 + vain[v])
+            CHECK(INV_KICKS, kicks[v] <= faults_of[v] - 1 + late[v])
         fi
     }
 }

@@ -15,7 +15,7 @@
  *  INV_REUSE  A slot gets a new fault only after the guest acknowledged the
  *             fault before it.
  *  INV_NEST   No #VE while the busy word is set.
- *  INV_RESET  Disabling and reset leave nothing pending: every slot is free and
+ *  INV_RESET  Disabling and reset leave nothing outstanding: every slot is free and
  *             no wait counted; until the guest enables again, the host writes no
  *             word and no done bit of that vCPU and asks for no interrupt.
  *  INV_WAIT   A waiting vCPU does not sleep on once its slot is resolved, nor go
@@ -58,7 +58,7 @@
  * slot, and a neighbour that keeps the done word from being 0.  vCPUs meet only in
  * the lock, the count of waits and a page that both wait for, and for that one
  * fault more is enough.  The lowest free slot is taken, which uses slots again
- * soonest.  One store held back breaks a pair of mark and look; BUF allows more.
+ * soonest.  One store in a buffer breaks a pair of mark and look; BUF allows more.
  */
 
 #ifndef NV
@@ -91,6 +91,9 @@
 #ifndef WAIT
 #define WAIT    1
 #endif
+#ifndef HALT
+#define HALT    0
+#endif
 #ifndef RETRY
 #define RETRY   1
 #endif
@@ -101,7 +104,7 @@
 #define NEST    0               /* the #VE handler itself may touch a page */
 #endif
 #ifndef BUF
-#define BUF     2               /* stores held back by a thread */
+#define BUF     2               /* stores in a thread's buffer */
 #endif
 #ifndef PSO
 #define PSO     0               /* stores to different words pass each other */
@@ -143,6 +146,8 @@
 #define wait_flag_after_unlock          26
 #define wait_flag_ignored               27
 #define marked_only_if_parked           28
+#define halted_without_look             29
+#define interrupted_before_halt         30
 
 /* State of a page, and of the host's word: present is told as resolved */
 #define MISSING         0
@@ -173,13 +178,13 @@ byte mem[WORDS];
 /* Store buffers: threads 0 .. NV - 1 are the vCPUs, then come the placers */
 #define THREADS         (NV + NP)
 #define PLACER(p)       (NV + (p))
-byte held[THREADS];
-byte held_addr[THREADS * BUF];
-byte held_value[THREADS * BUF];
+byte buffered[THREADS];
+byte buffered_addr[THREADS * BUF];
+byte buffered_value[THREADS * BUF];
 
 /* The core's shadow of a slot; under the lock */
 #define FREE            0
-#define PENDING         1
+#define OUTSTANDING     1
 #define DONE            2               /* resolved or failed, not seen acknowledged */
 #define SLOT(v, s)      ((v) * NS + (s))
 byte shadow[NV * NS];
@@ -199,13 +204,15 @@ byte resets[NV];
 
 /*
  * Tasks.  OWNS: has a fault, but did not yet say what to do about it.  LOOPS: waits,
- * though the vCPU may run others between two of its rounds.
+ * though the vCPU may run others between two of its rounds; HALTS: the same, but parked
+ * and by HLT.
  */
 #define RUN             0
 #define OWNS            1
 #define LOOPS           2
-#define SLEEPS          3
-#define ENDED           4
+#define HALTS           3
+#define SLEEPS          4
+#define ENDED           5
 #define TASK(v, t)      ((v) * NT + (t))
 byte task[NV * NT];
 byte touches[NV * NT];          /* the page that it touches next */
@@ -223,28 +230,28 @@ hidden byte INV_LOST, INV_EARLY, INV_REUSE, INV_NEST, INV_RESET, INV_WAIT;
 
 /* What a thread can do with mem[] */
 
-#define BARRIER(me)     (held[me] == 0)
+#define BARRIER(me)     (buffered[me] == 0)
 
 /* Only in an atomic sequence, as its last or before what the thread alone can see */
 inline store(me, addr, value)
 {
-    held[me] < BUF;
-    held_addr[(me) * BUF + held[me]] = addr;
-    held_value[(me) * BUF + held[me]] = value;
-    held[me]++
+    buffered[me] < BUF;
+    buffered_addr[(me) * BUF + buffered[me]] = addr;
+    buffered_value[(me) * BUF + buffered[me]] = value;
+    buffered[me]++
 }
 
-/* into is the newest store that is held back, or what lies in memory */
+/* into is the newest store in the buffer, or what lies in memory */
 inline load(me, addr, into)
 {
     d_step {
         into = mem[addr];
         k = 0;
         do
-        :: k < held[me] ->
+        :: k < buffered[me] ->
             if
-            :: held_addr[(me) * BUF + k] == (addr) ->
-                into = held_value[(me) * BUF + k]
+            :: buffered_addr[(me) * BUF + k] == (addr) ->
+                into = buffered_value[(me) * BUF + k]
             :: else
             fi;
             k++
@@ -272,35 +279,35 @@ proctype flusher(byte me)
 end:
     do
     :: atomic {
-        held[me] > 0;
+        buffered[me] > 0;
         i = 0;
         do
-        :: PSO && i + 1 < held[me] -> i++
+        :: PSO && i + 1 < buffered[me] -> i++
         :: break
         od;
         /* of stores to one word the oldest */
         k = 0;
         do
-        :: held_addr[me * BUF + k] != held_addr[me * BUF + i] -> k++
+        :: buffered_addr[me * BUF + k] != buffered_addr[me * BUF + i] -> k++
         :: else -> break
         od;
         i = k;
         if
-        :: IS_HOST(held_addr[me * BUF + i]) ->
-            CHECK(INV_RESET, in_force[VCPU_OF(held_addr[me * BUF + i])])
+        :: IS_HOST(buffered_addr[me * BUF + i]) ->
+            CHECK(INV_RESET, in_force[VCPU_OF(buffered_addr[me * BUF + i])])
         :: else
         fi;
-        mem[held_addr[me * BUF + i]] = held_value[me * BUF + i];
-        held[me]--;
+        mem[buffered_addr[me * BUF + i]] = buffered_value[me * BUF + i];
+        buffered[me]--;
         do
-        :: i < held[me] ->
-            held_addr[me * BUF + i] = held_addr[me * BUF + i + 1];
-            held_value[me * BUF + i] = held_value[me * BUF + i + 1];
+        :: i < buffered[me] ->
+            buffered_addr[me * BUF + i] = buffered_addr[me * BUF + i + 1];
+            buffered_value[me * BUF + i] = buffered_value[me * BUF + i + 1];
             i++
         :: else -> break
         od;
-        held_addr[me * BUF + i] = 0;
-        held_value[me * BUF + i] = 0;
+        buffered_addr[me * BUF + i] = 0;
+        buffered_value[me * BUF + i] = 0;
         i = 0; k = 0
        }
     od
@@ -359,6 +366,7 @@ go_on:
         :: task[TASK(v, t)] == RUN
         :: task[TASK(v, t)] == OWNS -> goto owns
         :: task[TASK(v, t)] == LOOPS -> goto wait
+        :: task[TASK(v, t)] == HALTS -> s = task_slot[TASK(v, t)]; goto look
         fi;
         p = touches[TASK(v, t)];
         if
@@ -409,9 +417,9 @@ fault:
             /* Mark the wait, then look at the page again: tell does the reverse */
             page[SLOT(v, s)] = p;
             if
-            :: shadow[SLOT(v, s)] == PENDING
+            :: shadow[SLOT(v, s)] == OUTSTANDING
             :: else ->
-                shadow[SLOT(v, s)] = PENDING;
+                shadow[SLOT(v, s)] = OUTSTANDING;
                 store(v, WAITS, mem[WAITS] + 1)
             fi
         fi
@@ -481,6 +489,7 @@ owns:
         s = task_slot[TASK(v, t)];
         if
         :: PARK
+        :: HALT -> task[TASK(v, t)] = HALTS
         :: WAIT ->
             task[TASK(v, t)] = LOOPS;
             s = 0;
@@ -500,22 +509,42 @@ owns:
         fi;
         store(v, GUEST(v, s), WORD(task_gen[TASK(v, t)], PARKED))
     }
+look:
     atomic {
         M(no_guest_barrier) || BARRIER(v);
         STOP_HERE;
         if
         :: M(guest_looks_first)
+        :: M(halted_without_look) && task[TASK(v, t)] == HALTS
         :: else -> load(v, HOST(v, s), h)
         fi;
         if
         :: TELLS(h, task_gen[TASK(v, t)]) ->
             finish(TASK(v, t), h);
-            store(v, GUEST(v, s), WORD(GEN(h), ACKED))
-        :: else -> task[TASK(v, t)] = SLEEPS
-        fi;
-        s = 0; h = 0; t = 0;
-        goto end_sched
+            store(v, GUEST(v, s), WORD(GEN(h), ACKED));
+            s = 0; h = 0; t = 0;
+            goto end_sched
+        :: else ->
+            s = 0; h = 0;
+            if
+            :: task[TASK(v, t)] == HALTS -> t = 0
+            :: else -> task[TASK(v, t)] = SLEEPS; t = 0; goto end_sched
+            fi
+        fi
     }
+    /* Guest: HLT, and no interrupt was taken since the look */
+halted_parked:
+    if
+    :: atomic { notified[v] -> notified[v] = false; goto notify }
+    :: atomic { M(interrupted_before_halt) && notified[v] ->
+        notified[v] = false;
+        goto halted_parked
+       }
+#if RESETS
+    :: atomic { in_force[v] && resets[v] < RESETS -> goto disable }
+    :: atomic { resets[v] < RESETS -> goto reset }
+#endif
+    fi;
 
 wait:
     atomic {
@@ -533,7 +562,7 @@ wait:
     /* Host: the wait MSR is written */
     atomic {
         lock(v);
-        d = (M(wait_without_test) || shadow[SLOT(v, s)] == PENDING &&
+        d = (M(wait_without_test) || shadow[SLOT(v, s)] == OUTSTANDING &&
              gen[SLOT(v, s)] == task_gen[TASK(v, t)] -> s + 1 : 0);
         wait_slot[v] = (M(wait_flag_after_unlock) -> 0 : d);
         unlock(v)
@@ -584,7 +613,8 @@ notify:
             :: k == NT -> break
             :: k < NT ->
                 if
-                :: task[TASK(v, k)] == SLEEPS && task_slot[TASK(v, k)] == s &&
+                :: (task[TASK(v, k)] == SLEEPS || task[TASK(v, k)] == HALTS) &&
+                   task_slot[TASK(v, k)] == s &&
                    task_gen[TASK(v, k)] == GEN(p) ->
                     finish(TASK(v, k), h);
                     k = NT
@@ -623,7 +653,7 @@ disable:
             if
             :: M(reset_keeps_waits)
             :: else ->
-                d = (shadow[SLOT(v, s)] == PENDING && !M(reset_keeps_count) -> d - 1 : d);
+                d = (shadow[SLOT(v, s)] == OUTSTANDING && !M(reset_keeps_count) -> d - 1 : d);
                 shadow[SLOT(v, s)] = FREE;
                 page[SLOT(v, s)] = 0
             fi;
@@ -706,7 +736,7 @@ place:
     do
     :: atomic {
         do
-        :: i < NV * NS && !(shadow[i] == PENDING && page[i] == p) -> i++
+        :: i < NV * NS && !(shadow[i] == OUTSTANDING && page[i] == p) -> i++
         :: else -> break
         od;
         if

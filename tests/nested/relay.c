@@ -28,8 +28,8 @@
 #define MAX_CONNECTIONS 16
 #define CHUNK           (64 * 1024)     /* most that is read at once */
 #define MIN_CHUNK       4096
-#define QUANTUM         0.001           /* seconds of a limited link that one read takes */
-#define BURST           0.002           /* seconds of late wake-ups that are made up for */
+#define QUANTUM         0.001           /* seconds of a limited link for one read */
+#define BURST           0.002           /* seconds of late wake-ups made up for */
 #define BACKLOG         (1 << 20)       /* unsent bytes at which a pipe is not read */
 
 struct link {

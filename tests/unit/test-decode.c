@@ -21,8 +21,8 @@
 #define GS 0xffff800002000000
 
 static const struct kvm_regs regs = {
-    .rax = AX, .rcx = CX, .rdx = DX, .rbx = BX, .rsp = SP, .rbp = BP, .rsi = SI, .rdi = DI,
-    .r9 = R9, .rip = IP,
+    .rax = AX, .rcx = CX, .rdx = DX, .rbx = BX, .rsp = SP, .rbp = BP, .rsi = SI,
+    .rdi = DI, .r9 = R9, .rip = IP,
 };
 
 /* The bases that are not 0 count in 64-bit mode for FS and GS alone. */
@@ -42,11 +42,14 @@ typedef struct Case {
 
 static const Case wide[] = {
     { "mov %rbx,%rax", CODE("\x48\x89\xd8") },
-    { "mov 8(%rbx,%rcx,4),%rax", CODE("\x48\x8b\x44\x8b\x08"), { { BX + 8 + 4 * CX, 8, R } } },
+    { "mov 8(%rbx,%rcx,4),%rax", CODE("\x48\x8b\x44\x8b\x08"),
+      { { BX + 8 + 4 * CX, 8, R } } },
     { "mov %al,-1(%rdi)", CODE("\x88\x47\xff"), { { DI - 1, 1, W } } },
     { "mov (%r9),%eax", CODE("\x41\x8b\x01"), { { R9, 4, R } } },
-    { "mov 0x10(%rip),%rax", CODE("\x48\x8b\x05\x10\0\0\0"), { { IP + 7 + 0x10, 8, R } } },
-    { "mov %fs:0x28,%rax", CODE("\x64\x48\x8b\x04\x25\x28\0\0\0"), { { FS + 0x28, 8, R } } },
+    { "mov 0x10(%rip),%rax", CODE("\x48\x8b\x05\x10\0\0\0"),
+      { { IP + 7 + 0x10, 8, R } } },
+    { "mov %fs:0x28,%rax", CODE("\x64\x48\x8b\x04\x25\x28\0\0\0"),
+      { { FS + 0x28, 8, R } } },
     { "mov %gs:(%rdx),%eax", CODE("\x65\x8b\x02"), { { GS + DX, 4, R } } },
     { "mov (%esi),%eax", CODE("\x67\x8b\x06"), { { (uint32_t)SI, 4, R } } },
     { "movabs 0x8877665544332211,%al", CODE("\xa0\x11\x22\x33\x44\x55\x66\x77\x88"),
@@ -83,7 +86,8 @@ static const Case wide[] = {
     { "bts %rax,(%rbx)", CODE("\x48\x0f\xab\x03"), { { BX + (AX >> 6) * 8, 8, R | W } } },
     { "btc %rcx,(%rbx)", CODE("\x48\x0f\xbb\x0b"), { { BX, 8, R | W } } },
     { "bt %rax,(%rbx)", CODE("\x48\x0f\xa3\x03"), { { BX + (AX >> 6) * 8, 8, R } } },
-    { "bt %r9,(%rbx)", CODE("\x4c\x0f\xa3\x0b"), { { BX + ((int64_t)R9 >> 6) * 8, 8, R } } },
+    { "bt %r9,(%rbx)", CODE("\x4c\x0f\xa3\x0b"),
+      { { BX + ((int64_t)R9 >> 6) * 8, 8, R } } },
     { "btr %r9d,(%rbx)", CODE("\x44\x0f\xb3\x0b"),
       { { BX + ((int32_t)(uint32_t)R9 >> 5) * 4, 4, R | W } } },
     { "bt %r9w,(%rbx)", CODE("\x66\x44\x0f\xa3\x0b"),
@@ -109,7 +113,8 @@ static const Case narrow[] = {
     { "mov (%ebp),%eax", CODE("\x8b\x45\0"), { { 0x200000 + (uint32_t)BP, 4, R } } },
     { "addr16 push %eax", CODE("\x67\x50"), { { 0x200000 + (uint32_t)SP - 4, 4, W } } },
     { "stosl", CODE("\xab"), { { 0x400000 + (uint32_t)DI, 4, W } } },
-    { "mov %cs:(%ebx),%eax", CODE("\x2e\x8b\x03"), { { 0x100000 + (uint32_t)BX, 4, R } } },
+    { "mov %cs:(%ebx),%eax", CODE("\x2e\x8b\x03"),
+      { { 0x100000 + (uint32_t)BX, 4, R } } },
     { "mov (%bx),%eax", CODE("\x67\x8b\x07"), { { 0x300000 + (uint16_t)BX, 4, R } } },
 };
 
@@ -164,7 +169,9 @@ static void test_32_bit(void)
 
 static void test_16_bit(void)
 {
-    const Case store = { "mov %ax,(%bx)", CODE("\x89\x07"), { { 0x300000 + (uint16_t)BX, 2, W } } };
+    const Case store = {
+        "mov %ax,(%bx)", CODE("\x89\x07"), { { 0x300000 + (uint16_t)BX, 2, W } }
+    };
 
     sregs.cs.l = 0;
     check(&store);
@@ -234,7 +241,8 @@ int main(int argc, char **argv)
     g_test_add_func("/decode/64-bit", test_64_bit);
     g_test_add_func("/decode/32-bit", test_32_bit);
     g_test_add_func("/decode/16-bit", test_16_bit);
-    g_test_add_func("/decode/repeated-for-the-last-time", test_repeated_for_the_last_time);
+    g_test_add_func("/decode/repeated-for-the-last-time",
+                    test_repeated_for_the_last_time);
     g_test_add_func("/decode/unknown", test_unknown);
     g_test_add_func("/decode/any", test_any);
     return g_test_run();

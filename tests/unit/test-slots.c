@@ -77,7 +77,7 @@ static void test_take(void)
     g_assert_cmpuint(pv_ve_slots_outstanding(&slots), ==, 0);
     g_assert_cmpint(take(), ==, 0);
     g_assert_cmpuint(generation(0), ==, 1);
-    g_assert_cmpint(slots.slot[0].state, ==, PV_VE_SLOT_PENDING);
+    g_assert_cmpint(slots.slot[0].state, ==, PV_VE_SLOT_OUTSTANDING);
     g_assert_cmpint(slots.slot[0].wait.kind, ==, PV_VE_WAIT_SLOT);
     g_assert_cmpuint(pv_ve_slots_outstanding(&slots), ==, 1);
     g_assert_cmpuint(generation(1), ==, 0);
@@ -91,7 +91,7 @@ static void test_undo(void)
     pv_ve_slots_undo(&slots, &waits, 0);
     g_assert_cmpint(slots.slot[0].state, ==, PV_VE_SLOT_FREE);
     g_assert_false(slots.slot[0].wait.linked);
-    g_assert_false(pv_ve_waits_pending(&waits));
+    g_assert_false(pv_ve_waits_any_outstanding(&waits));
     g_assert_cmpuint(pv_ve_slots_outstanding(&slots), ==, 0);
 }
 
@@ -194,7 +194,7 @@ static void test_early_ack(void)
     acknowledge(5);
     g_assert_cmpint(take(), ==, 5);
     g_assert_false(slots.slot[5].wait.linked);
-    g_assert_cmpuint(waits.pending, ==, 1);
+    g_assert_cmpuint(waits.outstanding, ==, 1);
     g_assert_true(pv_ve_waits_take(&waits, &ram_block, 0x5000, true) ==
                   &slots.slot[6].wait);
     g_assert_null(pv_ve_waits_take(&waits, &ram_block, 0x5000, true));
@@ -356,7 +356,7 @@ static void test_drop(void)
     pv_ve_slots_done(&slots, 1, false);
     pv_ve_slots_drop(&slots, &waits);
     g_assert_cmpuint(pv_ve_slots_outstanding(&slots), ==, 0);
-    g_assert_false(pv_ve_waits_pending(&waits));
+    g_assert_false(pv_ve_waits_any_outstanding(&waits));
     for (unsigned i = 0; i < PV_VE_SLOTS; i++) {
         g_assert_cmpint(slots.slot[i].state, ==, PV_VE_SLOT_FREE);
     }

@@ -29,7 +29,7 @@ static void add(unsigned index, void *of, uint64_t offset, PvVeWaitKind kind)
 static void test_empty(void)
 {
     prepare();
-    g_assert_false(pv_ve_waits_pending(&table));
+    g_assert_false(pv_ve_waits_any_outstanding(&table));
     g_assert_null(pv_ve_waits_take(&table, block, 0, false));
 }
 
@@ -38,7 +38,7 @@ static void test_take(void)
     prepare();
     add(0, block, 0x5000, PV_VE_WAIT_SLOT);
     g_assert_true(waiter[0].linked);
-    g_assert_true(pv_ve_waits_pending(&table));
+    g_assert_true(pv_ve_waits_any_outstanding(&table));
 
     g_assert_null(pv_ve_waits_take(&table, block, 0x4000, false));
     g_assert_null(pv_ve_waits_take(&table, block, 0x6000, false));
@@ -47,7 +47,7 @@ static void test_take(void)
 
     g_assert_true(pv_ve_waits_take(&table, block, 0x5000, false) == &waiter[0]);
     g_assert_false(waiter[0].linked);
-    g_assert_false(pv_ve_waits_pending(&table));
+    g_assert_false(pv_ve_waits_any_outstanding(&table));
     g_assert_null(pv_ve_waits_take(&table, block, 0x5000, false));
 }
 
@@ -70,7 +70,7 @@ static void test_several(void)
     }
     g_assert_cmphex(taken, ==, 0xb);
     g_assert_true(waiter[2].linked);
-    g_assert_cmpuint(table.pending, ==, 1);
+    g_assert_cmpuint(table.outstanding, ==, 1);
 }
 
 static void test_only_slots(void)
@@ -82,10 +82,10 @@ static void test_only_slots(void)
     g_assert_true(pv_ve_waits_take(&table, block, 0x1000, true) == &waiter[1]);
     g_assert_null(pv_ve_waits_take(&table, block, 0x1000, true));
     g_assert_true(waiter[0].linked && waiter[2].linked);
-    g_assert_cmpuint(table.pending, ==, 2);
+    g_assert_cmpuint(table.outstanding, ==, 2);
     g_assert_nonnull(pv_ve_waits_take(&table, block, 0x1000, false));
     g_assert_nonnull(pv_ve_waits_take(&table, block, 0x1000, false));
-    g_assert_false(pv_ve_waits_pending(&table));
+    g_assert_false(pv_ve_waits_any_outstanding(&table));
 }
 
 static void test_remove(void)
@@ -96,17 +96,17 @@ static void test_remove(void)
     add(2, block, 0x1000, PV_VE_WAIT_SLOT);
     pv_ve_waits_remove(&table, &waiter[1]);
     g_assert_false(waiter[1].linked);
-    g_assert_cmpuint(table.pending, ==, 2);
+    g_assert_cmpuint(table.outstanding, ==, 2);
 
     /* Who does not wait is not counted a second time. */
     pv_ve_waits_remove(&table, &waiter[1]);
     pv_ve_waits_remove(&table, &waiter[3]);
-    g_assert_cmpuint(table.pending, ==, 2);
+    g_assert_cmpuint(table.outstanding, ==, 2);
 
     g_assert_true(pv_ve_waits_take(&table, block, 0x1000, false) != &waiter[1]);
     g_assert_true(pv_ve_waits_take(&table, block, 0x1000, false) != &waiter[1]);
     g_assert_null(pv_ve_waits_take(&table, block, 0x1000, false));
-    g_assert_false(pv_ve_waits_pending(&table));
+    g_assert_false(pv_ve_waits_any_outstanding(&table));
 }
 
 static void test_again(void)
@@ -116,7 +116,7 @@ static void test_again(void)
         uint64_t offset = i * 0x1000;
 
         add(0, block, offset, PV_VE_WAIT_SLOT);
-        g_assert_cmpuint(table.pending, ==, 1);
+        g_assert_cmpuint(table.outstanding, ==, 1);
         g_assert_true(pv_ve_waits_take(&table, block, offset, true) == &waiter[0]);
     }
 }
@@ -144,7 +144,7 @@ static void test_collisions(void)
         pv_ve_waits_add(&table, &many[0][i], block, i * 0x1000ull);
         pv_ve_waits_add(&table, &many[1][i], other, i * 0x1000ull);
     }
-    g_assert_cmpuint(table.pending, ==, 2 * pages);
+    g_assert_cmpuint(table.outstanding, ==, 2 * pages);
     for (unsigned n = 0; n < 2 * pages; n++) {
         /* in an order that has nothing to do with that of before */
         unsigned i = n * 7 % pages, b = n * 7 / pages % 2;
@@ -153,7 +153,7 @@ static void test_collisions(void)
                       &many[b][i]);
         g_assert_null(pv_ve_waits_take(&table, b ? other : block, i * 0x1000ull, true));
     }
-    g_assert_false(pv_ve_waits_pending(&table));
+    g_assert_false(pv_ve_waits_any_outstanding(&table));
 }
 
 int main(int argc, char **argv)
