@@ -132,7 +132,7 @@ struct PvVeFunction {
     PvVe *core;                 /* while it is realized */
 
     /* Properties */
-    bool cpl0, if0, wait, msix;
+    bool cpl0, if0, wait, msix, hot_first;
     OnOffAuto as_exception;
 };
 
