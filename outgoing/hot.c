@@ -56,21 +56,11 @@ void pv_ve_hot_end(void)
     memset(&hot, 0, sizeof(hot));
 }
 
-static void reset_stats(void)
-{
-    for (unsigned class = 0; class < PV_VE_NR_HOT; class++) {
-        stat64_set(&pv_ve_hot_stats[class].hot, 0);
-        stat64_set(&pv_ve_hot_stats[class].sent, 0);
-        stat64_set(&pv_ve_hot_stats[class].asked, 0);
-    }
-}
-
 void pv_ve_hot_begin(void)
 {
     RAMBlock *block;
 
-    pv_ve_hot_end();
-    reset_stats();
+    assert(!hot.block);
     hot.version = qatomic_read(&ram_list.version);
     RAMBLOCK_FOREACH_NOT_IGNORED(block) {
         PvVeHotBlock *own;

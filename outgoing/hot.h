@@ -16,7 +16,7 @@ typedef struct PvVeHotStats {
 extern PvVeHotStats pv_ve_hot_stats[PV_VE_NR_HOT];
 
 /* hot.c; in the migration thread, RCU critical section */
-/* With the log as it is, from nothing. */
+/* Nothing has been taken yet. */
 void pv_ve_hot_begin(void);
 /* What the log holds now was written in the time of that class.  BQL. */
 void pv_ve_hot_take(PvVeHotClass class);

@@ -37,7 +37,7 @@ static struct {
     bool registered;            /* BQL */
     bool on;                    /* atomic, written with the BQL */
     bool begun;                 /* a switch was asked for */
-    bool over;                  /* no more reason to put it off */
+    bool over;                  /* no more reason to put it off, or it has happened */
     PvVeHotClass class;         /* of what is written now */
     int64_t until;              /* in ms, of the guest's clock */
 } watch;
@@ -57,7 +57,6 @@ static void begin(void)
     pv_ve_hot_begin();
     watch.class = PV_VE_HOT_PASS;
     watch.until = 0;
-    watch.over = false;
     watch.begun = true;
 }
 
@@ -100,7 +99,7 @@ static void put_off_switch(void *opaque, uint64_t *must_precopy, uint64_t *can_p
 {
     MigrationState *ms = migrate_get_current();
 
-    if (ms->state != MIGRATION_STATUS_ACTIVE || !is_switch_wanted(ms)) {
+    if (watch.over || !is_switch_wanted(ms)) {
         return;
     }
     if (!watch.begun) {
@@ -136,6 +135,7 @@ static void on_log_read(MemoryListener *listener, bool last_stage)
     pv_ve_hot_take(watch.class);
     if (at_switch) {
         pv_ve_hot_settle();
+        watch.over = true;
     }
 }
 
@@ -154,7 +154,7 @@ static int on_resume(MigrationState *ms, void *opaque)
 static void on_end(void *opaque)
 {
     pv_ve_hot_end();
-    watch.begun = false;
+    watch.begun = watch.over = false;
 }
 
 static const SaveVMHandlers handlers = {
