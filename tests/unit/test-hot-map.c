@@ -82,6 +82,15 @@ static void test_empty(void)
     }
 }
 
+/* Nothing was written in the leaf before. */
+static void test_first_of_a_leaf(void)
+{
+    prepare();
+    TAKE(PV_VE_HOT_NEWEST, LEAF);
+    settle();
+    CHECK(PV_VE_HOT_NEWEST, LEAF);
+}
+
 static void test_order(void)
 {
     prepare();
@@ -175,11 +184,15 @@ static void test_gone(void)
 static void test_end(void)
 {
     prepare_for(70, 1);
-    bitmap_fill(log_, 128);
     bitmap_fill(bmap, 128);
+    set_bit(65, log_);
+    set_bit(69, log_);
+    set_bit(70, log_);
     pv_ve_hot_map_add(&map, PV_VE_HOT_NEWEST, 1, &log_[1], NULL, 1);
-    settle();
-    CHECK(PV_VE_HOT_NEWEST, 64, 65, 66, 67, 68, 69);
+    clear_bit(69, log_);
+    pv_ve_hot_map_add(&map, PV_VE_HOT_SECOND, 1, &log_[1], NULL, 1);
+    CHECK(PV_VE_HOT_NEWEST, 65, 69);
+    CHECK(PV_VE_HOT_SECOND, 65);
 }
 
 /* Pages of 2 MiB: each once, whatever was written in it, in its newest class. */
@@ -234,6 +247,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/hot-map/empty", test_empty);
+    g_test_add_func("/hot-map/first-of-a-leaf", test_first_of_a_leaf);
     g_test_add_func("/hot-map/order", test_order);
     g_test_add_func("/hot-map/sent-before", test_sent_before);
     g_test_add_func("/hot-map/except", test_except);
