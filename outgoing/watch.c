@@ -22,6 +22,7 @@
 #include "qemu/main-loop.h"
 #include "qemu/rcu.h"
 #include "system/runstate.h"
+#include "pv-ve/outgoing/backlog.h"
 #include "pv-ve/outgoing/hot.h"
 #include "pv-ve/outgoing/log.h"
 #include "trace.h"
@@ -135,6 +136,7 @@ static void on_log_read(MemoryListener *listener, bool last_stage)
     pv_ve_hot_take(watch.class);
     if (at_switch) {
         pv_ve_hot_settle();
+        pv_ve_backlog_bound(ms);
         watch.over = true;
     }
 }
@@ -147,6 +149,7 @@ static bool is_on(void *opaque)
 static int on_resume(MigrationState *ms, void *opaque)
 {
     pv_ve_hot_again();
+    pv_ve_backlog_bound(ms);
     return 0;
 }
 
