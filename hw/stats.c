@@ -193,7 +193,7 @@ void pv_ve_class_add_properties(ObjectClass *oc)
 {
     object_class_property_add(oc, "hot", "PvVeHot", get_hot, NULL, NULL, NULL);
     object_class_property_set_description(oc, "hot",
-        "Pages that the last postcopy away from here sent first, by when they were written");
+        "Pages that the last postcopy away from here sent first, in classes");
     object_class_property_add(oc, "stats", "PvVeStats", get_stats, NULL, NULL, NULL);
     object_class_property_set_description(oc, "stats",
         "Counters of faults, over all vCPUs, since the device was made");

@@ -44,8 +44,8 @@ extern bool pv_ve_hot_left;     /* pages that go first; atomic */
 void pv_ve_hot_next(RAMBlock **block, unsigned long *page);
 
 /*
- * Postcopy, on the source: the search for the next page to be sent, which nobody has asked
- * for, begins at @page of @block: elsewhere if another one is to go first.
+ * Postcopy, on the source: the search for the next page to be sent, which nobody has
+ * asked for, begins at @page of @block: elsewhere if another one is to go first.
  */
 static inline void pv_ve_hot_page(RAMBlock **block, unsigned long *page)
 {

@@ -2,9 +2,9 @@
 /*
  * pv-ve: pages that lie in the socket, where nothing that is asked for overtakes them.
  *
- * What migration has written to its socket goes in that order, and of TCP's buffer megabytes
- * can wait there: each request takes as long as these do.  The stream is none the slower if
- * less waits, as long as something does.
+ * What migration has written to its socket goes in that order, and of TCP's buffer
+ * megabytes can wait there: each request takes as long as these do.  The stream is none
+ * the slower if less waits, as long as something does.
  */
 #include "qemu/osdep.h"
 #include "qemu/sockets.h"
@@ -41,7 +41,7 @@ static void bound(const QIOChannelSocket *sock, int bytes)
     }
 #endif
     if (sock->localAddr.ss_family == AF_UNIX) {
-        bytes /= 2;             /* which Linux doubles, for what its buffers take besides */
+        bytes /= 2;             /* Linux doubles it, as buffers need more */
         setsockopt(sock->fd, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof(bytes));
     }
 }

@@ -2,9 +2,9 @@
 /*
  * pv-ve: the pages that the guest wrote last, and their turn.
  *
- * Migration asks here for the next page whenever it has sent one and nobody has asked for
- * another one meanwhile; so a request overtakes, and an operator's limits hold.  All of it is
- * only a hint: a page that is not dirty in RAMBlock.bmap is never named.
+ * Migration asks here for the next page whenever it has sent one and nobody has asked
+ * for another one meanwhile; so a request overtakes, and an operator's limits hold.
+ * All of it is only a hint: a page that is not dirty in RAMBlock.bmap is never named.
  */
 #include "qemu/osdep.h"
 #include "exec/ram_addr.h"
@@ -27,7 +27,7 @@ bool pv_ve_hot_left;
 static struct {
     PvVeHotBlock *block;        /* NULL: nothing was taken */
     unsigned nr_blocks;
-    uint32_t version;           /* ram_list's; no block has come or gone if it is the same */
+    uint32_t version;           /* ram_list's: no block has come or gone since */
     bool again;
 
     /* Whose turn it is */

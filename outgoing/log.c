@@ -2,9 +2,9 @@
 /*
  * pv-ve: QEMU's log of pages written, and the accelerator's.
  *
- * KVM's own log is not cleared when it is read, but by chunks (RAMBlock.clear_bmap), before
- * the first page of one is sent.  Until then each reading tells the same pages again, so
- * only those of them are known to be new that migration had sent before.
+ * KVM's own log is not cleared when it is read, but by chunks (RAMBlock.clear_bmap),
+ * before the first page of one is sent.  Until then each reading tells the same pages
+ * again, so only those of them are known to be new that migration had sent before.
  */
 #include "qemu/osdep.h"
 #include "exec/ram_addr.h"

@@ -43,22 +43,21 @@ void pv_ve_hot_map_add(PvVeHotMap *map, PvVeHotClass class, size_t word,
                        const unsigned long *log, const unsigned long *except, size_t nr);
 
 /*
- * Keeps, of @nr words from @word, what is dirty in @bmap or in @log, which begin there, and
- * of each page only the newest class.  Adds to @count how many are in each.
+ * Keeps, of @nr words from @word, what is dirty in @bmap or in @log, which begin there,
+ * and of each page only the newest class.  Adds to @count how many are in each.
  */
 void pv_ve_hot_map_settle(PvVeHotMap *map, size_t word, const unsigned long *bmap,
                           const unsigned long *log, size_t nr, uint64_t *count);
 
 /*
- * Pages of the block instead of the guest's: the first of each stands for it, in its newest
- * class.  Sets @count to how many there are.  For blocks whose pages are larger.
+ * Pages of the block instead of the guest's: the first of each stands for it, in its
+ * newest class.  Sets @count to how many there are.  For blocks whose pages are larger.
  */
 void pv_ve_hot_map_to_pages(PvVeHotMap *map, uint64_t *count);
 
 /*
- * The first page of @class from *@page that is dirty in @bmap, the block's; false if there
- * is none.
- * Adds to *@gone those on the way that are dirty no more.
+ * The first page of @class from *@page that is dirty in @bmap, the block's; false if
+ * there is none.  Adds to *@gone those on the way that are dirty no more.
  */
 bool pv_ve_hot_map_next(const PvVeHotMap *map, PvVeHotClass class, unsigned long *page,
                         const unsigned long *bmap, uint64_t *gone);

@@ -2,14 +2,14 @@
 /*
  * pv-ve: what the guest writes in the last second before the switch to postcopy.
  *
- * The dirty log tells that a page was written since it was last read, and no more.  So when
- * the operator asks for the switch the log is read, with all that migration does then, once
- * more nine tenths of a second later, and by migration itself at the switch, a tenth of a
- * second after that.  Precopy goes on meanwhile.
+ * The dirty log tells that a page was written since it was last read, and no more.  So
+ * when the operator asks for the switch the log is read, with all that migration does
+ * then, once more nine tenths of a second later, and by migration itself at the switch,
+ * a tenth of a second after that.  Precopy goes on meanwhile.
  *
- * Without a hook: a migration handler that has no state is asked in each round what it has
- * still to send before the switch, and a memory listener that comes last sees the log when
- * accelerator and devices have filled it, and migration has not emptied it.
+ * Without a hook: a migration handler that has no state is asked in each round what it
+ * has still to send before the switch, and a memory listener that comes last sees the
+ * log when accelerator and devices have filled it, and migration has not emptied it.
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"
@@ -93,8 +93,8 @@ static void end_window(void)
 }
 
 /*
- * In the migration thread, once a round, without the BQL.  RAM has said before what is left
- * of it; with so little migration reads the log again by itself, and ends.
+ * In the migration thread, once a round, without the BQL. RAM has said before what is
+ * left of it; with so little migration reads the log again by itself, and ends.
  */
 static void put_off_switch(void *opaque, uint64_t *must_precopy, uint64_t *can_postcopy)
 {
