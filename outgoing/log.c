@@ -64,7 +64,11 @@ static void clear_tcg(const RAMBlock *block)
     cpu_physical_memory_dirty_bits_cleared(block->offset, block->used_length);
 }
 
-/* False if time is up. */
+/*
+ * False if time is up.  Without migration's lock of its bitmaps, which nobody else can
+ * take: if a hint of free pages is given at the same time, what one clears may stay
+ * marked.  It is then cleared once more, of which KVM takes no notice.
+ */
 static bool clear_kvm(RAMBlock *block, int64_t deadline)
 {
     ram_addr_t chunk = (ram_addr_t)TARGET_PAGE_SIZE << block->clear_bmap_shift;
