@@ -6,6 +6,7 @@
 #include "pv-ve/include/hooks-common.h"
 
 unsigned pv_ve_armed;
+bool pv_ve_hot_left;
 bool pv_ve_kvm_on;
 
 PvVeBlocked pv_ve_tell_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid)
@@ -19,6 +20,10 @@ bool pv_ve_postcopy_asked_for(RAMBlock *block, ram_addr_t page)
 }
 
 void pv_ve_postcopy_paused(void)
+{
+}
+
+void pv_ve_hot_next(RAMBlock **block, unsigned long *page)
 {
 }
 

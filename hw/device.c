@@ -12,6 +12,7 @@
 #include "hw/qdev-properties.h"
 #include "migration/vmstate.h"
 #include "pv-ve/hw/pv-ve.h"
+#include "pv-ve/outgoing/hot.h"
 
 static uint32_t offered(const PvVeFunction *f)
 {
@@ -81,6 +82,7 @@ static void pv_ve_realize(PCIDevice *pci, Error **errp)
     ve->nr_entries = nr_entries;
     pv_ve_core_attach(ve, f, offered(f));
     vmstate_register_any(VMSTATE_IF(f), &vmstate_pv_ve_early, ve);
+    pv_ve_hot_first(f->hot_first);
 }
 
 /*
@@ -91,6 +93,7 @@ static void pv_ve_exit(PCIDevice *pci)
 {
     PvVeFunction *f = PV_VE(pci);
 
+    pv_ve_hot_first(false);
     pv_ve_entries_disconnect(f->core);
     vmstate_unregister(VMSTATE_IF(f), &vmstate_pv_ve_early, f->core);
     pv_ve_core_detach(f->core);
@@ -138,6 +141,7 @@ static const Property properties[] = {
     DEFINE_PROP_BOOL("wait", PvVeFunction, wait, true),
     DEFINE_PROP_BOOL("msix", PvVeFunction, msix, true),
     DEFINE_PROP_BOOL("urgent", PvVeFunction, urgent, true),
+    DEFINE_PROP_BOOL("hot-first", PvVeFunction, hot_first, true),
     /* For tests: a processor takes but one of both forms, TCG's SVM takes both. */
     DEFINE_PROP_ON_OFF_AUTO("x-exception", PvVeFunction, as_exception,
                             ON_OFF_AUTO_AUTO),

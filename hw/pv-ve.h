@@ -139,7 +139,7 @@ struct PvVeFunction {
     PvVe *core;                 /* while it is realized */
 
     /* Properties */
-    bool cpl0, if0, wait, msix, urgent;
+    bool cpl0, if0, wait, msix, urgent, hot_first;
     OnOffAuto as_exception;
 };
 

@@ -4,6 +4,7 @@
 #include "qapi/error.h"
 #include "qapi/visitor.h"
 #include "pv-ve/hw/pv-ve.h"
+#include "pv-ve/outgoing/hot.h"
 #include "trace.h"
 
 static const char *const decline_name[PV_VE_NR_DECLINES] = {
@@ -168,8 +169,38 @@ static void get_vcpus(Object *obj, Visitor *visitor, const char *name, void *opa
     visit_end_list(visitor, NULL);
 }
 
+/* What the last migration away from here sent first, newest class first. */
+static void get_hot(Object *obj, Visitor *visitor, const char *name, void *opaque,
+                    Error **errp)
+{
+    static const char *const class_name[PV_VE_NR_HOT] = {
+        [PV_VE_HOT_NEWEST] = "newest",
+        [PV_VE_HOT_SECOND] = "second",
+        [PV_VE_HOT_PASS] = "pass",
+    };
+    static const char *const counter[] = { "hot", "sent", "asked" };
+    bool ok = visit_start_struct(visitor, name, NULL, 0, errp);
+
+    if (!ok) {
+        return;
+    }
+    for (unsigned i = 0; ok && i < PV_VE_NR_HOT; i++) {
+        const PvVeHotStats *s = &pv_ve_hot_stats[i];
+        uint64_t value[] = {
+            stat64_get(&s->hot), stat64_get(&s->sent), stat64_get(&s->asked),
+        };
+
+        ok = visit_counters(visitor, class_name[i], counter, value, ARRAY_SIZE(counter),
+                            errp);
+    }
+    visit_end_struct(visitor, NULL);
+}
+
 void pv_ve_class_add_properties(ObjectClass *oc)
 {
+    object_class_property_add(oc, "hot", "PvVeHot", get_hot, NULL, NULL, NULL);
+    object_class_property_set_description(oc, "hot",
+        "Pages that the last postcopy away from here sent first, in classes");
     object_class_property_add(oc, "stats", "PvVeStats", get_stats, NULL, NULL, NULL);
     object_class_property_set_description(oc, "stats",
         "Counters of faults, over all vCPUs, since the device was made");

@@ -40,6 +40,20 @@ static inline void pv_ve_await_recovery(void)
     }
 }
 
+extern bool pv_ve_hot_left;     /* pages that go first; atomic */
+void pv_ve_hot_next(RAMBlock **block, unsigned long *page);
+
+/*
+ * Postcopy, on the source: the search for the next page to be sent, which nobody has
+ * asked for, begins at @page of @block: elsewhere if another one is to go first.
+ */
+static inline void pv_ve_hot_page(RAMBlock **block, unsigned long *page)
+{
+    if (unlikely(qatomic_read(&pv_ve_hot_left))) {
+        pv_ve_hot_next(block, page);
+    }
+}
+
 extern bool pv_ve_kvm_on;       /* there is a device, and KVM serves it */
 void pv_ve_kvm_begin(CPUState *cpu);
 int pv_ve_kvm_end(CPUState *cpu, int run_ret);

@@ -9,6 +9,8 @@
  *   e   enable it               -> "vcpu N enabled" from each vCPU
  *   b   keep the busy word set  -> "vcpu N busy" from each vCPU, as if its handler ran
  *       or clear it                on until the next b: "vcpu N not busy"
+ *   n   touch only a quarter of the region from now on, its first -> "narrow",
+ *       or all of it            -> "wide"
  *   q   end                     -> "bye"; see enum exit_value
  */
 
@@ -53,6 +55,15 @@ static void want_ve(bool on)
     WRITE_ONCE(ve_wanted, on);
 }
 
+static void toggle_narrow(void)
+{
+    bool each_has_one = report->pages / 4 >= REPORT_MAX_CPUS * MAX_TASKS;
+    bool narrow = report->touched == report->pages && each_has_one;
+
+    WRITE_ONCE(report->touched, narrow ? report->pages / 4 : report->pages);
+    say(narrow ? "narrow" : "wide");
+}
+
 void poll_commands(void)
 {
     int c = serial_poll();
@@ -68,6 +79,8 @@ void poll_commands(void)
         want_ve(c == 'e');
     } else if (c == 'b') {
         WRITE_ONCE(busy_wanted, !busy_wanted);
+    } else if (c == 'n') {
+        toggle_narrow();
     } else if (c == 'q') {
         bye();
     } else if (c > ' ') {

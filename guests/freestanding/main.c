@@ -85,7 +85,7 @@ static void init_report(void)
     report->ncpus = ncpus;
     report->state = STATE_BOOT;
     report->region_gpa = REGION_GPA;
-    report->pages = (config.mem << 20) / PAGE_SIZE;
+    report->pages = report->touched = (config.mem << 20) / PAGE_SIZE;
     report->magic = REPORT_MAGIC;
 }
 

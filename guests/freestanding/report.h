@@ -80,13 +80,15 @@ struct report {
     uint64_t verify_away;   /*  96  pages that it could not read, as they failed */
     uint64_t bad_count;     /* 104  content errors of all vCPUs */
     uint64_t bad_gpa[REPORT_MAX_BAD];   /* 112  the first ones */
-    uint64_t reserved[10];
+    uint64_t touched;       /* 176  pages, from the first, that tasks touch */
+    uint64_t reserved[9];
     struct report_cpu cpu[REPORT_MAX_CPUS];     /* 256, 256 bytes each */
 };
 
 _Static_assert(sizeof(struct report_cpu) == 256, "report: size of a vCPU's part");
 _Static_assert(__builtin_offsetof(struct report_cpu, enabled) == 144, "report: enabled");
 _Static_assert(__builtin_offsetof(struct report, bad_gpa) == 112, "report: bad_gpa");
+_Static_assert(__builtin_offsetof(struct report, touched) == 176, "report: touched");
 _Static_assert(__builtin_offsetof(struct report, cpu) == 256, "report: vCPUs");
 _Static_assert(sizeof(struct report) <= 4096, "report: one page");
 

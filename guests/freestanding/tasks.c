@@ -148,25 +148,26 @@ static void rewrite_page(struct user *u, uint64_t page, bool write_first)
 }
 
 /* One of this task's own pages: those whose number is its id, modulo the owners. */
-static uint64_t own_page(struct user *u, uint64_t random)
+static uint64_t own_page(struct user *u, uint64_t random, uint64_t pages)
 {
-    return u->id + u->owners * below(random, (u->pages - u->id - 1) / u->owners + 1);
+    return u->id + u->owners * below(random, (pages - u->id - 1) / u->owners + 1);
 }
 
 void task_touch(struct user *u)
 {
-    uint64_t random, done = 0;
+    uint64_t random, pages, done = 0;
 
     for (;;) {
         if (!enter_region(u)) {
             call(CALL_YIELD, 0, 0);
             continue;
         }
+        pages = READ_ONCE(report->touched);
         random = next_random(u);
         if (random & 3) {
-            read_page(u, going_to(u, below(random, u->pages)), next_random(u));
+            read_page(u, going_to(u, below(random, pages)), next_random(u));
         } else {
-            rewrite_page(u, going_to(u, own_page(u, random)), random & 4);
+            rewrite_page(u, going_to(u, own_page(u, random, pages)), random & 4);
         }
         count(u->counter);
         leave_region(u);

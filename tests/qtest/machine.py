@@ -2,6 +2,8 @@
 """One QEMU whose vCPUs do not run: the tests say over qtest what they do."""
 
 import collections
+import contextlib
+import fcntl
 import itertools
 import json
 import os
@@ -16,7 +18,7 @@ import time
 TESTS = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TESTS))
 from lib.patience import Patience, run_to_end   # noqa: E402  pylint: disable=C0413
-from lib.tap import Tap                 # noqa: E402  pylint: disable=C0413
+from lib.tap import Skip, Tap           # noqa: E402  pylint: disable=C0413
 
 BUILD = pathlib.Path(os.environ.get("BUILD", TESTS.parent / "build"))
 QEMU = os.environ.get("QTEST_QEMU_BINARY", str(BUILD / "qemu-system-x86_64"))
@@ -260,6 +262,34 @@ class Machine:
         self.qmp("system_reset")
         self.wait_event("RESET")
         self.settle()
+
+
+@contextlib.contextmanager
+def huge_pages(count):
+    """
+    That many free huge pages of 2 MiB, if this machine lets us have them; for one program at
+    a time.
+    """
+    path = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
+    try:
+        knob = open(path, "r+", encoding="ascii", buffering=1)
+    except OSError as error:
+        raise Skip(f"huge pages: {error}") from error
+
+    def read():
+        with open(path, encoding="ascii") as file:
+            return int(file.read())
+
+    with knob:
+        fcntl.flock(knob, fcntl.LOCK_EX)
+        before = read()
+        try:
+            print(before + count, file=knob)
+            if read() < before + count:
+                raise Skip("not enough memory for huge pages")
+            yield
+        finally:
+            print(before, file=knob)
 
 
 # ---- The cases of one program ---------------------------------------------

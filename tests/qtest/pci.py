@@ -67,3 +67,37 @@ class Msix(Function):
     def pending(self, index):
         word = int(self.machine.ask("readl", self.pending_bits + index // 32 * 4), 16)
         return bool(word >> index % 32 & 1)
+
+
+# ---- A slot with power ------------------------------------------------------
+
+PORT = 0x000c1b36               # pcie-root-port
+EXPRESS_CAPABILITY = 0x10
+SLOT_CONTROL = 0x18             # in that capability
+INDICATOR_OFF, CONTROLLER_OFF, INDICATOR_ON = 0x300, 0x400, 0x100
+# A machine whose guest can power off the device's slot
+EXPRESS = ("-M", "q35", "-device", "pcie-root-port,id=rp",
+           "-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off")
+IN_SLOT = "bus=rp"
+
+
+class RootPort(Function):
+    """Its slot's power, and the configuration space of the function behind it."""
+
+    def __init__(self, machine):
+        super().__init__(machine, PORT, bar=None)
+        self.put_config(0x18, 0x010100)         # bus 1 is behind it
+        self.capability = self.config(0x34) & 0xff
+        while self.config(self.capability) & 0xff != EXPRESS_CAPABILITY:
+            self.capability = self.config(self.capability) >> 8 & 0xff
+
+    def slot_control(self, value):
+        self.put_config(self.capability + SLOT_CONTROL, value)
+
+    def power_off(self):
+        self.slot_control(INDICATOR_ON)
+        self.slot_control(CONTROLLER_OFF | INDICATOR_OFF)
+
+    def identity_behind(self):
+        self.machine.ask("outl", 0xcf8, 1 << 31 | 1 << 16)
+        return int(self.machine.ask("inl", 0xcfc), 16)

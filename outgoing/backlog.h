@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* pv-ve: pages that lie in the socket, where nothing that is asked for overtakes them. */
+#ifndef PV_VE_OUTGOING_BACKLOG_H
+#define PV_VE_OUTGOING_BACKLOG_H
+
+#include "migration/migration.h"
+
+/*
+ * From now on the socket that the background goes to holds no more of it than the link
+ * takes in a moment.  In the migration thread; for each new socket.
+ */
+void pv_ve_backlog_bound(const MigrationState *ms);
+
+#endif

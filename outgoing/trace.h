@@ -1,0 +1,1 @@
+#include "trace/trace-pv_ve_outgoing.h"
