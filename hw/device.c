@@ -82,7 +82,7 @@ static void pv_ve_realize(PCIDevice *pci, Error **errp)
     ve->nr_entries = nr_entries;
     pv_ve_core_attach(ve, f, offered(f));
     vmstate_register_any(VMSTATE_IF(f), &vmstate_pv_ve_early, ve);
-    pv_ve_hot_first(f->hot_first);
+    pv_ve_hot_first(f->hot_first, f->urgent ? pv_ve_name_urgent : NULL);
 }
 
 /*
@@ -93,7 +93,7 @@ static void pv_ve_exit(PCIDevice *pci)
 {
     PvVeFunction *f = PV_VE(pci);
 
-    pv_ve_hot_first(false);
+    pv_ve_hot_first(false, NULL);
     pv_ve_entries_disconnect(f->core);
     vmstate_unregister(VMSTATE_IF(f), &vmstate_pv_ve_early, f->core);
     pv_ve_core_detach(f->core);

@@ -3,7 +3,7 @@
  * pv-ve: the machine is about to leave for another host.
  *
  * A migration that can become postcopy is announced to the guest, so that it describes
- * itself freshly; when it has stopped for the switch, its lists are read.  BQL held.
+ * itself freshly until it has stopped for the switch.  BQL held.
  */
 #include "qemu/osdep.h"
 #include "qemu/main-loop.h"
@@ -26,12 +26,6 @@ static void set_announced(PvVe *ve, bool announced)
     }
 }
 
-/* The order in which pages are sent does not ask for them yet. */
-static void ignore(RAMBlock *block, uint64_t page, uint64_t nr, unsigned class,
-                   void *opaque)
-{
-}
-
 static int on_migration(NotifierWithReturn *notifier, MigrationEvent *event, Error **errp)
 {
     PvVe *ve = container_of(notifier, PvVe, leaving);
@@ -40,13 +34,7 @@ static int on_migration(NotifierWithReturn *notifier, MigrationEvent *event, Err
     case MIG_EVENT_PRECOPY_SETUP:
         set_announced(ve, migrate_postcopy_ram());
         break;
-    case MIG_EVENT_PRECOPY_DONE:
-        /* At the switch to postcopy, and once more at the end. */
-        if (migration_is_running()) {
-            pv_ve_each_named(ignore, NULL);
-        }
-        set_announced(ve, false);
-        break;
+    case MIG_EVENT_PRECOPY_DONE:        /* at the switch to postcopy, and at the end */
     case MIG_EVENT_PRECOPY_FAILED:
         set_announced(ve, false);
         break;

@@ -206,6 +206,10 @@ void pv_ve_announce(PvVe *ve, PvVeVcpu *v);
 /* The same for all vCPUs.  Any thread; takes the lock. */
 void pv_ve_announce_all(PvVe *ve);
 
+/* urgent.c; BQL held, no vCPU runs */
+/* All that is named goes first in the migration that is under way. */
+void pv_ve_name_urgent(void);
+
 /* leave.c; BQL held */
 /* From now on migrations away from here are announced. */
 void pv_ve_leave_init(PvVe *ve);

@@ -169,14 +169,18 @@ static void get_vcpus(Object *obj, Visitor *visitor, const char *name, void *opa
     visit_end_list(visitor, NULL);
 }
 
-/* What the last migration away from here sent first, newest class first. */
+/* What the last migration away from here sent first, by classes. */
 static void get_hot(Object *obj, Visitor *visitor, const char *name, void *opaque,
                     Error **errp)
 {
     static const char *const class_name[PV_VE_NR_HOT] = {
+        [PV_VE_HOT_NAMED_0] = "named-0",
         [PV_VE_HOT_NEWEST] = "newest",
+        [PV_VE_HOT_NAMED_1] = "named-1",
         [PV_VE_HOT_SECOND] = "second",
+        [PV_VE_HOT_NAMED_2] = "named-2",
         [PV_VE_HOT_PASS] = "pass",
+        [PV_VE_HOT_NAMED_3] = "named-3",
     };
     static const char *const counter[] = { "hot", "sent", "asked" };
     bool ok = visit_start_struct(visitor, name, NULL, 0, errp);

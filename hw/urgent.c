@@ -2,7 +2,7 @@
 /*
  * pv-ve: the lists of all vCPUs, against the machine's RAM.
  *
- * On the source, when the guest has stopped for good: nothing but devices writes to its
+ * On the source, at the switch, when the guest has stopped for good: nothing but devices writes to its
  * memory any more.  Nobody waits for a list: one that is missing itself is left out, and
  * its chain ends there.
  */
@@ -13,6 +13,7 @@
 #include "exec/target_page.h"
 #include "pv-ve/hw/lists.h"
 #include "pv-ve/hw/pv-ve.h"
+#include "pv-ve/outgoing/hot.h"
 #include "trace.h"
 
 QEMU_BUILD_BUG_ON(PV_VE_URGENT_PAGE != 1 << TARGET_PAGE_BITS_MIN);
@@ -87,4 +88,15 @@ void pv_ve_each_named(PvVeNamed *named, void *opaque)
         ve->refused += lists.refused;
     }
     pv_ve_lists_free(&lists);
+}
+
+static void name_run(RAMBlock *block, uint64_t page, uint64_t nr, unsigned class,
+                     void *opaque)
+{
+    pv_ve_hot_name(block, page, nr, class);
+}
+
+void pv_ve_name_urgent(void)
+{
+    pv_ve_each_named(name_run, NULL);
 }

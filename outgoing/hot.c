@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * pv-ve: the pages that the guest wrote last, and their turn.
+ * pv-ve: the pages that the guest wrote last or has named, and their turn.
  *
  * Migration asks here for the next page whenever it has sent one and nobody has asked
  * for another one meanwhile; so a request overtakes, and an operator's limits hold.
@@ -10,6 +10,7 @@
 #include "exec/ram_addr.h"
 #include "migration/migration.h"
 #include "migration/ram.h"
+#include "pv-ve/include/abi/pv-ve.h"
 #include "pv-ve/include/hooks-common.h"
 #include "pv-ve/outgoing/hot.h"
 #include "pv-ve/outgoing/log.h"
@@ -98,6 +99,24 @@ void pv_ve_hot_take(PvVeHotClass class)
     }
 }
 
+/* ---- From the guest ---------------------------------------------------------- */
+
+void pv_ve_hot_name(RAMBlock *block, uint64_t page, uint64_t nr, unsigned urgency)
+{
+    static const PvVeHotClass class[PV_VE_URGENT_CLASSES] = {
+        PV_VE_HOT_NAMED_0, PV_VE_HOT_NAMED_1, PV_VE_HOT_NAMED_2, PV_VE_HOT_NAMED_3,
+    };
+
+    QEMU_BUILD_BUG_ON(PV_VE_URGENT_PAGE != 1 << TARGET_PAGE_BITS_MIN);
+    for (unsigned i = 0; is_valid() && i < hot.nr_blocks; i++) {
+        if (hot.block[i].block == block) {
+            pv_ve_hot_map_add_run(&hot.block[i].map, class[urgency], page, nr);
+        }
+    }
+}
+
+/* ---- At the switch ----------------------------------------------------------- */
+
 typedef struct Settled {
     PvVeHotBlock *own;
     uint64_t count[PV_VE_NR_HOT];
@@ -136,7 +155,9 @@ void pv_ve_hot_settle(void)
         stat64_set(&pv_ve_hot_stats[class].hot, count[class]);
     }
     trace_pv_ve_hot_settle(count[PV_VE_HOT_NEWEST], count[PV_VE_HOT_SECOND],
-                           count[PV_VE_HOT_PASS]);
+                           count[PV_VE_HOT_PASS],
+                           count[PV_VE_HOT_NAMED_0] + count[PV_VE_HOT_NAMED_1] +
+                           count[PV_VE_HOT_NAMED_2] + count[PV_VE_HOT_NAMED_3]);
     begin_turns();
     qatomic_set(&pv_ve_hot_left, is_valid());
 }

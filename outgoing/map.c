@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* pv-ve: which pages of a RAM block the guest wrote last, in classes. */
+/* pv-ve: which pages of a RAM block go first, in classes. */
 #include "qemu/osdep.h"
 #include "qemu/atomic.h"
 #include "qemu/bitmap.h"
@@ -34,7 +34,7 @@ static void set_bits(PvVeHotMap *map, PvVeHotClass class, size_t word,
     if (!*leaf) {
         *leaf = g_new0(PvVeHotLeaf, 1);
     }
-    (*leaf)->written[class][word % PV_VE_HOT_LEAF_WORDS] |= bits;
+    (*leaf)->bits[class][word % PV_VE_HOT_LEAF_WORDS] |= bits;
 }
 
 /* vCPUs write to the log meanwhile. */
@@ -53,11 +53,26 @@ void pv_ve_hot_map_add(PvVeHotMap *map, PvVeHotClass class, size_t word,
     }
 }
 
+void pv_ve_hot_map_add_run(PvVeHotMap *map, PvVeHotClass class, unsigned long page,
+                           unsigned long nr)
+{
+    unsigned long end = nr < map->nr_pages - MIN(page, map->nr_pages) ? page + nr :
+                        map->nr_pages;
+
+    while (page < end) {
+        unsigned long next = MIN(end, QEMU_ALIGN_UP(page + 1, BITS_PER_LONG));
+
+        set_bits(map, class, BIT_WORD(page),
+                 BITMAP_FIRST_WORD_MASK(page) & BITMAP_LAST_WORD_MASK(next));
+        page = next;
+    }
+}
+
 static void settle_word(PvVeHotLeaf *leaf, size_t at, unsigned long dirty,
                         uint64_t *count)
 {
     for (unsigned class = 0; class < PV_VE_NR_HOT; class++) {
-        unsigned long *bits = &leaf->written[class][at];
+        unsigned long *bits = &leaf->bits[class][at];
 
         if (*bits) {
             *bits &= dirty;
@@ -87,30 +102,30 @@ static bool is_hot(const PvVeHotMap *map, PvVeHotClass class, unsigned long page
 {
     const PvVeHotLeaf *leaf = map->leaf[page / LEAF_PAGES];
 
-    return leaf && test_bit(page % LEAF_PAGES, leaf->written[class]);
+    return leaf && test_bit(page % LEAF_PAGES, leaf->bits[class]);
 }
 
 /*
- * Before the bits of a class are gathered those of newer classes have been: of these only
+ * Before the bits of a class are gathered those of earlier classes have been: of these only
  * the first bit of each page is left, here and in the leaves behind.
  */
 static void gather(PvVeHotMap *map, PvVeHotClass class, size_t i)
 {
-    unsigned long *bits = map->leaf[i]->written[class];
+    unsigned long *bits = map->leaf[i]->bits[class];
     unsigned long page = find_first_bit(bits, LEAF_PAGES);
 
     while (page < LEAF_PAGES) {
         unsigned long first = QEMU_ALIGN_DOWN(i * LEAF_PAGES + page, map->ratio);
-        bool newer = false;
+        bool earlier = false;
 
         page = MIN(QEMU_ALIGN_UP(i * LEAF_PAGES + page + 1, map->ratio) - i * LEAF_PAGES,
                    LEAF_PAGES);
         bitmap_clear(bits, MAX(first, i * LEAF_PAGES) - i * LEAF_PAGES,
                      page - (MAX(first, i * LEAF_PAGES) - i * LEAF_PAGES));
         for (unsigned c = 0; c < class; c++) {
-            newer |= is_hot(map, c, first);
+            earlier |= is_hot(map, c, first);
         }
-        if (!newer) {
+        if (!earlier) {
             set_bits(map, class, first / BITS_PER_LONG, BIT_MASK(first));
         }
         page = find_next_bit(bits, LEAF_PAGES, page);
@@ -128,7 +143,7 @@ void pv_ve_hot_map_to_pages(PvVeHotMap *map, uint64_t *count)
         }
         for (size_t i = 0; i < map->nr_leaves; i++) {
             if (map->leaf[i]) {
-                count[class] += bitmap_count_one(map->leaf[i]->written[class],
+                count[class] += bitmap_count_one(map->leaf[i]->bits[class],
                                                  LEAF_PAGES);
             }
         }
@@ -147,7 +162,7 @@ bool pv_ve_hot_map_next(const PvVeHotMap *map, PvVeHotClass class, unsigned long
             *page = QEMU_ALIGN_UP(*page + 1, LEAF_PAGES);
             continue;
         }
-        hot = leaf->written[class][word % PV_VE_HOT_LEAF_WORDS] &
+        hot = leaf->bits[class][word % PV_VE_HOT_LEAF_WORDS] &
               BITMAP_FIRST_WORD_MASK(*page);
         found = hot ? hot & bmap[word] : 0;
         if (found) {
@@ -169,7 +184,7 @@ void pv_ve_hot_map_keep_dirty(PvVeHotMap *map, PvVeHotClass class, unsigned long
         unsigned long rest = BIT_WORD(end) == word ? BITMAP_FIRST_WORD_MASK(end) : 0;
 
         if (leaf) {
-            leaf->written[class][word % PV_VE_HOT_LEAF_WORDS] &= bmap[word] | rest;
+            leaf->bits[class][word % PV_VE_HOT_LEAF_WORDS] &= bmap[word] | rest;
         }
     }
 }

@@ -1,28 +1,36 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * pv-ve: which pages of a RAM block the guest wrote last, in classes.
+ * pv-ve: which pages of a RAM block go first, in classes: what the guest wrote last, and
+ * what it has named.
  *
- * A bitmap for each class, in leaves that exist only where something was written: a
- * leaf is 16 MiB of the block and takes 1.5 KiB.  Of a block of 1 TiB the index takes
- * 512 KiB, and all leaves together 96 MiB.  All work is done by words.
+ * A bitmap for each class, in leaves that exist only where there is such a page: a leaf
+ * is 16 MiB of the block and takes 3.5 KiB.  Of a block of 1 TiB the index takes 512 KiB,
+ * and all leaves together 224 MiB.  All work is done by words.
  */
 #ifndef PV_VE_OUTGOING_MAP_H
 #define PV_VE_OUTGOING_MAP_H
 
 #include "qemu/bitops.h"
 
-/* From the newest; what is in a newer class is not in an older one once it is settled. */
+/*
+ * In the order in which they are sent.  Once it is settled a page is in the first one of its
+ * classes only.
+ */
 typedef enum PvVeHotClass {
-    PV_VE_HOT_NEWEST,           /* in the last tenth of a second */
+    PV_VE_HOT_NAMED_0,          /* without it the guest cannot run at all */
+    PV_VE_HOT_NEWEST,           /* written in the last tenth of a second */
+    PV_VE_HOT_NAMED_1,
     PV_VE_HOT_SECOND,           /* in the second before the switch */
+    PV_VE_HOT_NAMED_2,
     PV_VE_HOT_PASS,             /* before that, since precopy last read the dirty log */
+    PV_VE_HOT_NAMED_3,
     PV_VE_NR_HOT,
 } PvVeHotClass;
 
 #define PV_VE_HOT_LEAF_WORDS 64
 
 typedef struct PvVeHotLeaf {
-    unsigned long written[PV_VE_NR_HOT][PV_VE_HOT_LEAF_WORDS];
+    unsigned long bits[PV_VE_NR_HOT][PV_VE_HOT_LEAF_WORDS];
 } PvVeHotLeaf;
 
 typedef struct PvVeHotMap {
@@ -42,16 +50,20 @@ void pv_ve_hot_map_free(PvVeHotMap *map);
 void pv_ve_hot_map_add(PvVeHotMap *map, PvVeHotClass class, size_t word,
                        const unsigned long *log, const unsigned long *except, size_t nr);
 
+/* The guest's pages from @page on, @nr of them; those behind the map's end are left out. */
+void pv_ve_hot_map_add_run(PvVeHotMap *map, PvVeHotClass class, unsigned long page,
+                           unsigned long nr);
+
 /*
  * Keeps, of @nr words from @word, what is dirty in @bmap or in @log, which begin there,
- * and of each page only the newest class.  Adds to @count how many are in each.
+ * and of each page only the first class.  Adds to @count how many are in each.
  */
 void pv_ve_hot_map_settle(PvVeHotMap *map, size_t word, const unsigned long *bmap,
                           const unsigned long *log, size_t nr, uint64_t *count);
 
 /*
  * Pages of the block instead of the guest's: the first of each stands for it, in its
- * newest class.  Sets @count to how many there are.  For blocks whose pages are larger.
+ * first class.  Sets @count to how many there are.  For blocks whose pages are larger.
  */
 void pv_ve_hot_map_to_pages(PvVeHotMap *map, uint64_t *count);
 

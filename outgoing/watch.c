@@ -36,12 +36,18 @@
 /* The migration thread's, but for what is said */
 static struct {
     bool registered;            /* BQL */
-    bool on;                    /* atomic, written with the BQL */
+    bool on;                    /* atomic, written with the BQL: what was written */
+    PvVeHotNamer *name;         /* atomic, written with the BQL; or NULL */
     bool begun;                 /* a switch was asked for */
     bool over;                  /* no more reason to put it off, or it has happened */
     PvVeHotClass class;         /* of what is written now */
     int64_t until;              /* in ms, of the guest's clock */
 } watch;
+
+static bool is_on(void *opaque)
+{
+    return qatomic_read(&watch.on) || qatomic_read(&watch.name);
+}
 
 static int64_t now(void)
 {
@@ -100,7 +106,7 @@ static void put_off_switch(void *opaque, uint64_t *must_precopy, uint64_t *can_p
 {
     MigrationState *ms = migrate_get_current();
 
-    if (watch.over || !is_switch_wanted(ms)) {
+    if (!qatomic_read(&watch.on) || watch.over || !is_switch_wanted(ms)) {
         return;
     }
     if (!watch.begun) {
@@ -125,7 +131,7 @@ static void on_log_read(MemoryListener *listener, bool last_stage)
     MigrationState *ms = migrate_get_current();
     bool at_switch = ms->state == MIGRATION_STATUS_DEVICE;
 
-    if (!qatomic_read(&watch.on) || !qemu_thread_is_self(&ms->thread) || last_stage ||
+    if (!is_on(NULL) || !qemu_thread_is_self(&ms->thread) || last_stage ||
         !is_switch_wanted(ms)) {
         return;
     }
@@ -133,17 +139,17 @@ static void on_log_read(MemoryListener *listener, bool last_stage)
     if (!watch.begun) {
         begin();                /* asked for a moment ago */
     }
-    pv_ve_hot_take(watch.class);
+    if (watch.on) {
+        pv_ve_hot_take(watch.class);
+    }
     if (at_switch) {
+        if (watch.name) {
+            watch.name();
+        }
         pv_ve_hot_settle();
         pv_ve_backlog_bound(ms);
         watch.over = true;
     }
-}
-
-static bool is_on(void *opaque)
-{
-    return qatomic_read(&watch.on);
 }
 
 static int on_resume(MigrationState *ms, void *opaque)
@@ -173,12 +179,13 @@ static MemoryListener listener = {
     .log_sync_global = on_log_read,
 };
 
-void pv_ve_hot_first(bool on)
+void pv_ve_hot_first(bool written, PvVeHotNamer *name)
 {
-    if (on && !watch.registered) {
+    if ((written || name) && !watch.registered) {
         register_savevm_live("pv-ve-hot", 0, 1, &handlers, &watch);
         memory_listener_register(&listener, &address_space_memory);
         watch.registered = true;
     }
-    qatomic_set(&watch.on, on);
+    qatomic_set(&watch.on, written);
+    qatomic_set(&watch.name, name);
 }

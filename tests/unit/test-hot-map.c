@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* pv-ve: tests of the map of pages that were written last. */
+/* pv-ve: tests of the map of pages that go first. */
 #include "qemu/osdep.h"
 #include "qemu/bitmap.h"
 #include "pv-ve/outgoing/map.h"
@@ -105,6 +105,27 @@ static void test_order(void)
     g_assert_cmpuint(count[PV_VE_HOT_SECOND], ==, 2);
     g_assert_cmpuint(count[PV_VE_HOT_PASS], ==, 4);
     g_assert_cmpuint(gone, ==, 0);
+}
+
+/* Runs begin and end anywhere, within a word, a leaf or beyond the end. */
+static void test_named(void)
+{
+    prepare();
+    TAKE(PV_VE_HOT_NEWEST, 62, 66);
+    pv_ve_hot_map_add_run(&map, PV_VE_HOT_NAMED_0, 63, 2);
+    pv_ve_hot_map_add_run(&map, PV_VE_HOT_NAMED_1, 66, 1);
+    pv_ve_hot_map_add_run(&map, PV_VE_HOT_NAMED_1, LEAF - 1, 3);
+    pv_ve_hot_map_add_run(&map, PV_VE_HOT_NAMED_2, PAGES - 2, ULONG_MAX);
+    pv_ve_hot_map_add_run(&map, PV_VE_HOT_NAMED_3, PAGES, 1);
+    pv_ve_hot_map_add_run(&map, PV_VE_HOT_NAMED_3, ULONG_MAX, 2);
+    pv_ve_hot_map_add_run(&map, PV_VE_HOT_NAMED_3, 1, 0);
+    memset(bmap, 0xff, sizeof(bmap));
+    settle();
+    CHECK(PV_VE_HOT_NAMED_0, 63, 64);
+    CHECK(PV_VE_HOT_NEWEST, 62, 66);
+    CHECK(PV_VE_HOT_NAMED_1, LEAF - 1, LEAF, LEAF + 1);
+    CHECK(PV_VE_HOT_NAMED_2, PAGES - 2, PAGES - 1);
+    check(PV_VE_HOT_NAMED_3, 0, NULL);
 }
 
 /* What precopy has sent meanwhile is not missing; what was written since is. */
@@ -249,6 +270,7 @@ int main(int argc, char **argv)
     g_test_add_func("/hot-map/empty", test_empty);
     g_test_add_func("/hot-map/first-of-a-leaf", test_first_of_a_leaf);
     g_test_add_func("/hot-map/order", test_order);
+    g_test_add_func("/hot-map/named", test_named);
     g_test_add_func("/hot-map/sent-before", test_sent_before);
     g_test_add_func("/hot-map/except", test_except);
     g_test_add_func("/hot-map/parts", test_parts);
