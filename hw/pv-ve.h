@@ -88,6 +88,7 @@ typedef struct PvVeVcpu {
     PvVeSlots slots;
     int32_t waiting;            /* slot that WAIT halts for, or -1 */
     uint64_t wait_rip;          /* where the last WAIT was that halted */
+    bool old_bits;              /* done bits may have come without their interrupt */
 
     PvVeIrqfd lapic;            /* connected to the vector that NOTIFY named last */
     PvVeWait hold;              /* linked while pv_ve_hold() suspends the vCPU */
@@ -199,7 +200,7 @@ PvVePageState pv_ve_await(PvVe *ve, PvVeVcpu *v, unsigned index, RAMBlock *block
                           ram_addr_t page, const PvVeSource **source);
 /* The page of an OUTSTANDING slot, whose wait is over, is there or never comes. */
 void pv_ve_finish(PvVe *ve, PvVeVcpu *v, unsigned index, bool failed);
-/* Tell the guest, if its PV page is present, what became DONE while it was not. */
+/* Tell the guest, if its PV page is present, what it was not told while it was not. */
 void pv_ve_post_late(PvVe *ve, PvVeVcpu *v);
 /* The RAM block that begins at @host is about to be freed.  Takes the lock. */
 void pv_ve_ram_removed(PvVe *ve, void *host);
