@@ -72,6 +72,15 @@ typedef struct PvVeIrqfd {
                                    both BQL and lock held, so either lets read it */
 } PvVeIrqfd;
 
+/* What travels of a slot: see PvVeSlot. */
+typedef struct PvVeSavedSlot {
+    uint64_t gpa;
+    uint32_t generation;
+    uint8_t state;
+    bool failed;
+    bool posted;
+} PvVeSavedSlot;
+
 typedef struct PvVeVcpu {
     CPUState *cpu;              /* whose state this is; NULL while there is none */
 
@@ -86,6 +95,7 @@ typedef struct PvVeVcpu {
     PvVeArea info;
     PvVeArea page;
     PvVeSlots slots;
+    PvVeSavedSlot saved[PV_VE_SLOTS];   /* of use only while saving or loading; BQL */
     int32_t waiting;            /* slot that WAIT halts for, or -1 */
     uint64_t wait_rip;          /* where the last WAIT was that halted */
     bool old_bits;              /* done bits may have come without their interrupt */
