@@ -72,6 +72,15 @@ typedef struct PvVeIrqfd {
                                    both BQL and lock held, so either lets read it */
 } PvVeIrqfd;
 
+/* What travels of a slot: see PvVeSlot. */
+typedef struct PvVeSavedSlot {
+    uint64_t gpa;
+    uint32_t generation;
+    uint8_t state;
+    bool failed;
+    bool posted;
+} PvVeSavedSlot;
+
 typedef struct PvVeVcpu {
     CPUState *cpu;              /* whose state this is; NULL while there is none */
 
@@ -86,8 +95,10 @@ typedef struct PvVeVcpu {
     PvVeArea info;
     PvVeArea page;
     PvVeSlots slots;
+    PvVeSavedSlot saved[PV_VE_SLOTS];   /* of use only while saving or loading; BQL */
     int32_t waiting;            /* slot that WAIT halts for, or -1 */
     uint64_t wait_rip;          /* where the last WAIT was that halted */
+    bool old_bits;              /* done bits may have come without their interrupt */
 
     PvVeIrqfd lapic;            /* connected to the vector that NOTIFY named last */
     PvVeWait hold;              /* linked while pv_ve_hold() suspends the vCPU */
@@ -199,7 +210,7 @@ PvVePageState pv_ve_await(PvVe *ve, PvVeVcpu *v, unsigned index, RAMBlock *block
                           ram_addr_t page, const PvVeSource **source);
 /* The page of an OUTSTANDING slot, whose wait is over, is there or never comes. */
 void pv_ve_finish(PvVe *ve, PvVeVcpu *v, unsigned index, bool failed);
-/* Tell the guest, if its PV page is present, what became DONE while it was not. */
+/* Tell the guest, if its PV page is present, what it was not told while it was not. */
 void pv_ve_post_late(PvVe *ve, PvVeVcpu *v);
 /* The RAM block that begins at @host is about to be freed.  Takes the lock. */
 void pv_ve_ram_removed(PvVe *ve, void *host);

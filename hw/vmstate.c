@@ -20,11 +20,11 @@ static const VMStateDescription vmstate_slot = {
     .version_id = 1,
     .minimum_version_id = 1,
     .fields = (const VMStateField[]) {
-        VMSTATE_UINT64(gpa, PvVeSlot),
-        VMSTATE_UINT32(generation, PvVeSlot),
-        VMSTATE_UINT8(state, PvVeSlot),
-        VMSTATE_BOOL(failed, PvVeSlot),
-        VMSTATE_BOOL(posted, PvVeSlot),
+        VMSTATE_UINT64(gpa, PvVeSavedSlot),
+        VMSTATE_UINT32(generation, PvVeSavedSlot),
+        VMSTATE_UINT8(state, PvVeSavedSlot),
+        VMSTATE_BOOL(failed, PvVeSavedSlot),
+        VMSTATE_BOOL(posted, PvVeSavedSlot),
         VMSTATE_END_OF_LIST()
     }
 };
@@ -34,7 +34,7 @@ static bool slots_needed(void *opaque)
     const PvVeVcpu *v = opaque;
 
     for (unsigned i = 0; i < PV_VE_SLOTS; i++) {
-        if (v->slots.slot[i].generation) {
+        if (v->saved[i].generation) {
             return true;
         }
     }
@@ -47,8 +47,8 @@ static const VMStateDescription vmstate_slots = {
     .minimum_version_id = 1,
     .needed = slots_needed,
     .fields = (const VMStateField[]) {
-        VMSTATE_STRUCT_ARRAY(slots.slot, PvVeVcpu, PV_VE_SLOTS, 1, vmstate_slot,
-                             PvVeSlot),
+        VMSTATE_STRUCT_ARRAY(saved, PvVeVcpu, PV_VE_SLOTS, 1, vmstate_slot,
+                             PvVeSavedSlot),
         VMSTATE_END_OF_LIST()
     }
 };
@@ -101,6 +101,51 @@ const VMStateDescription vmstate_pv_ve_early = {
     }
 };
 
+/* Lock held. */
+static void save_slots(PvVeVcpu *v)
+{
+    for (unsigned i = 0; i < PV_VE_SLOTS; i++) {
+        const PvVeSlot *slot = &v->slots.slot[i];
+
+        v->saved[i] = (PvVeSavedSlot) {
+            .gpa = slot->gpa,
+            .generation = slot->generation,
+            .state = slot->state,
+            .failed = slot->failed,
+            .posted = slot->posted,
+        };
+    }
+}
+
+/* Lock held. */
+static void load_slots(PvVeVcpu *v)
+{
+    for (unsigned i = 0; i < PV_VE_SLOTS; i++) {
+        PvVeSlot *slot = &v->slots.slot[i];
+
+        slot->gpa = v->saved[i].gpa;
+        slot->generation = v->saved[i].generation;
+        slot->state = v->saved[i].state;
+        slot->failed = v->saved[i].failed;
+        slot->posted = v->saved[i].posted;
+    }
+}
+
+/*
+ * Pages may come while the machine is saved: each slot is saved as it was at one moment
+ * (INV_VALID).  Not under the lock, as whoever writes a snapshot may serve the main loop.
+ */
+static int pre_save(void *opaque)
+{
+    PvVe *ve = opaque;
+
+    PV_VE_LOCK_GUARD(ve);
+    for (unsigned i = 0; i < ve->nr_vcpus; i++) {
+        save_slots(&ve->vcpu[i]);
+    }
+    return 0;
+}
+
 /*
  * What is loaded replaces what was: nothing may go on waiting for it.  The machine may
  * run even if the load breaks off.
@@ -112,13 +157,14 @@ static int pre_load(void *opaque)
     PV_VE_LOCK_GUARD(ve);
     for (unsigned i = 0; i < ve->nr_vcpus; i++) {
         pv_ve_vcpu_reset(ve, &ve->vcpu[i]);
+        save_slots(&ve->vcpu[i]);       /* those of a vCPU that used none do not travel */
     }
     ve->restore_due = true;
     return 0;
 }
 
 /* The stream is input: only what a guest and this host could have made. */
-static bool slot_valid(const PvVeVcpu *v, const PvVeSlot *slot)
+static bool slot_valid(const PvVeVcpu *v, const PvVeSavedSlot *slot)
 {
     switch (slot->state) {
     case PV_VE_SLOT_FREE:
@@ -139,7 +185,7 @@ static bool vcpu_valid(const PvVe *ve, const PvVeVcpu *v)
         return false;
     }
     for (unsigned s = 0; s < PV_VE_SLOTS; s++) {
-        if (!slot_valid(v, &v->slots.slot[s])) {
+        if (!slot_valid(v, &v->saved[s])) {
             return false;
         }
     }
@@ -155,6 +201,10 @@ static int post_load(void *opaque, int version_id)
             error_report("pv-ve: what was loaded for vCPU %u is not valid", i);
             return -EINVAL;
         }
+    }
+    PV_VE_LOCK_GUARD(ve);
+    for (unsigned i = 0; i < ve->nr_vcpus; i++) {
+        load_slots(&ve->vcpu[i]);
     }
     return 0;
 }
@@ -175,6 +225,7 @@ const VMStateDescription vmstate_pv_ve_core = {
     .name = "pv-ve/core",
     .version_id = 1,
     .minimum_version_id = 1,
+    .pre_save = pre_save,
     .pre_load = pre_load,
     .post_load = post_load,
     .fields = (const VMStateField[]) {

@@ -11,8 +11,8 @@
  *
  * So which vCPUs are halted is found out by looking: when a worker's message comes, and
  * every now and then as long as one of the pages is missing that workers wait for.  One
- * that is halted is kicked, and its thread sees what it touches (touched.c).  A message may
- * be there before its vCPU sleeps; if it can be but one, that is kicked all the same.
+ * that is halted is kicked, and its thread sees what it touches (touched.c).  A message
+ * may be there before its vCPU sleeps; if it can be but one, that is kicked all the same.
  *
  * Of KVM's statistics of a vCPU these tell:
  *
@@ -20,8 +20,8 @@
  *   pf_taken     page faults (nested page faults with two-dimensional paging) so far
  *
  * One that is halted for a page sleeps, and has taken a page fault since it was kicked
- * last.  One that sleeps in its own HLT or WAIT can look the same: then its thread sees it
- * (KVM_GET_MP_STATE), and until its next page fault it is left alone.
+ * last.  One that sleeps in its own HLT or WAIT can look the same: then its thread sees
+ * it (KVM_GET_MP_STATE), and until its next page fault it is left alone.
  *
  * tests/model/halted.pml checks that nobody is overlooked, nor kicked again and again.
  */

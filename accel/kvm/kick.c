@@ -22,8 +22,8 @@
 /* So many faults of a vCPU at most are passed over after a kick that was declined. */
 #define MAX_SPARED 16
 /*
- * Exits from the guest after which it is most likely still at the access that was declined:
- * one is the fault itself, one may be the host's.
+ * Exits from the guest after which it is most likely still at the access that was
+ * declined: one is the fault itself, one may be the host's.
  */
 #define SAME_ACCESS 2
 
@@ -109,7 +109,7 @@ static uint64_t exits_of(unsigned vcpu)
     return pv_ve_kvm_read_stat(vcpu, PV_VE_KVM_EXITS);
 }
 
-/* Lock held.  True if experience has shown that it would be in vain. */
+/* Lock held.  True if experience has shown that a kick would be declined. */
 static bool spare_fault(unsigned vcpu, void *page)
 {
     Kick *k = &kicks[vcpu];

@@ -68,8 +68,8 @@ static bool usable(Error **errp)
         return false;
     }
     if (!host_form(&form)) {
-        error_setg(errp, "pv-ve knows how to give vector 20 to KVM on Intel, AMD and Hygon "
-                   "processors only; use -accel tcg");
+        error_setg(errp, "pv-ve knows how to give vector 20 to KVM on Intel, AMD and "
+                   "Hygon processors only; use -accel tcg");
         return false;
     }
     if (!can_interrupt_faults()) {
@@ -84,8 +84,8 @@ static bool usable(Error **errp)
         lacks = "KVM_CAP_EXCEPTION_PAYLOAD";
     }
     if (lacks) {
-        error_setg(errp, "pv-ve: this host's KVM lacks %s; use a newer kernel, or -accel tcg",
-                   lacks);
+        error_setg(errp, "pv-ve: this host's KVM lacks %s; use a newer kernel, or "
+                   "-accel tcg", lacks);
         return false;
     }
     return pv_ve_kvm_find_stats(errp);
@@ -140,8 +140,8 @@ static void add_leaves(CPUState *cpu, run_on_cpu_data data)
         ret = kvm_vcpu_ioctl(cpu, KVM_SET_CPUID2, all);
     }
     if (ret < 0) {
-        warn_report("pv-ve: vCPU %d goes without, as KVM does not take its CPUID leaves: %s",
-                    cpu->cpu_index, strerror(-ret));
+        warn_report("pv-ve: vCPU %d goes without, as KVM does not take its CPUID leaves: "
+                    "%s", cpu->cpu_index, strerror(-ret));
     }
 }
 

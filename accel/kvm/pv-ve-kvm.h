@@ -47,14 +47,14 @@ bool pv_ve_kvm_in_guest(unsigned vcpu);
 
 typedef enum PvVeKvmKick {
     PV_VE_KVM_KICKED,
-    PV_VE_KVM_SPARED,           /* experience has shown that it would be in vain */
+    PV_VE_KVM_SPARED,           /* experience has shown that it would be declined */
     PV_VE_KVM_AWAY,             /* not in the guest, or kicked already */
 } PvVeKvmKick;
 
 /*
- * Let the vCPU's thread decide about a #VE: for the missing page at host address @page, for
- * which it sleeps itself, or, if that is NULL, for what its instruction touches, as KVM has
- * halted it or is about to.  Any thread, in an RCU critical section.
+ * Let the vCPU's thread decide about a #VE: for the missing page at host address @page,
+ * for which it sleeps itself, or, if that is NULL, for what its instruction touches, as
+ * KVM has halted it or is about to.  Any thread, in an RCU critical section.
  */
 PvVeKvmKick pv_ve_kvm_kick(unsigned vcpu, void *page);
 
@@ -76,8 +76,8 @@ void pv_ve_kvm_learn_from_kick(CPUState *cpu, void *page, PvVeKick result);
 /* ---- touched.c ---- */
 
 /*
- * Which missing page does the instruction touch at which @cpu stands?  Only @page counts if
- * that is not NULL.  Returns the page, an address of the host, and gpa, gla and
+ * Which missing page does the instruction touch at which @cpu stands?  Only @page counts
+ * if that is not NULL.  Returns the page, an address of the host, and gpa, gla and
  * qualification of @fault say how; NULL if there is none.  With its registers in kvm_run
  * and in long mode; in its thread, in an RCU critical section.
  */
@@ -110,7 +110,7 @@ PvVeBlocked pv_ve_kvm_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid);
 /* How the host's processors take vector 20 as an injected event. */
 typedef enum PvVeForm {
     PV_VE_AS_EXCEPTION,         /* Intel: VM entry wants IF set for an interrupt */
-    PV_VE_AS_INTERRUPT,         /* AMD: EVENTINJ refuses an exception that it does not know */
+    PV_VE_AS_INTERRUPT,         /* AMD: EVENTINJ refuses an unknown exception */
 } PvVeForm;
 
 /* BQL held, once, last of all: from now on KVM_RUN is ours, too. */
