@@ -43,6 +43,7 @@ typedef struct Kick {
 
 static Kick *kicks;             /* by index */
 static unsigned nr_kicks;
+static bool in_vain;            /* all of them */
 
 void pv_ve_kvm_start_kicks(void)
 {
@@ -72,6 +73,11 @@ void pv_ve_kvm_remove_kicks(unsigned vcpu)
     k->sent = k->due = false;
     k->page = k->declined = NULL;
     k->exits = k->penalty = k->spare = 0;
+}
+
+void pv_ve_kvm_never_kick(void)
+{
+    in_vain = true;
 }
 
 unsigned pv_ve_kvm_nr_vcpus(void)
@@ -114,6 +120,9 @@ static bool spare_fault(unsigned vcpu, void *page)
 {
     Kick *k = &kicks[vcpu];
 
+    if (in_vain) {
+        return true;
+    }
     /* Of one that is halted halted.c sees whether it has faulted since. */
     if (page && k->declined == page && exits_of(vcpu) - k->exits <= SAME_ACCESS) {
         return true;

@@ -39,6 +39,8 @@ void pv_ve_kvm_start_kicks(void);
 /* A vCPU has been made; one has gone.  BQL held. */
 void pv_ve_kvm_add_kicks(CPUState *cpu);
 void pv_ve_kvm_remove_kicks(unsigned vcpu);
+/* No kick is of use on this host.  BQL held, before there are any. */
+void pv_ve_kvm_never_kick(void);
 unsigned pv_ve_kvm_nr_vcpus(void);
 /* Whose thread is @tid?  -1: no vCPU's.  Any thread. */
 int pv_ve_kvm_vcpu_of_thread(uint32_t tid);
@@ -72,6 +74,14 @@ typedef struct PvVeKvmTaken {
 PvVeKvmTaken pv_ve_kvm_leave_guest(CPUState *cpu, bool interrupted);
 /* What those who kick are to learn from what became of a kick.  In @cpu's thread. */
 void pv_ve_kvm_learn_from_kick(CPUState *cpu, void *page, PvVeKick result);
+
+/* ---- probe.c ---- */
+
+/*
+ * Can a signal take a vCPU out of its wait for a missing page?  The error says what to change.
+ * BQL held.
+ */
+bool pv_ve_kvm_can_interrupt_faults(Error **errp);
 
 /* ---- touched.c ---- */
 
