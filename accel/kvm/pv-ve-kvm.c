@@ -223,6 +223,7 @@ static void start(OnOffAuto as_exception)
     pv_ve_kvm_start_kicks();
     pv_ve_kvm_start_stats();
     pv_ve_kvm_start_watch();
+    pv_ve_kvm_start_telling();
     pv_ve_kvm_start_deciding(form);
 }
 

@@ -56,9 +56,10 @@ typedef enum PvVeKvmKick {
 /*
  * Let the vCPU's thread decide about a #VE: for the missing page at host address @page, for
  * which it sleeps itself, or, if that is NULL, for what its instruction touches, as KVM has
- * halted it or is about to.  Any thread, in an RCU critical section.
+ * halted it or is about to.  Without @sure it may be another thread that waits for @page.
+ * Any thread, in an RCU critical section.
  */
-PvVeKvmKick pv_ve_kvm_kick(unsigned vcpu, void *page);
+PvVeKvmKick pv_ve_kvm_kick(unsigned vcpu, void *page, bool sure);
 
 /* In @cpu's thread: it is about to enter KVM_RUN, and may be kicked. */
 void pv_ve_kvm_enter_guest(CPUState *cpu);
@@ -68,6 +69,7 @@ typedef struct PvVeKvmTaken {
     bool ours;                  /* our signal ended it */
     bool due;                   /* it is to be decided ... */
     void *page;                 /* ... about this page; NULL: it is halted for any */
+    bool sure;                  /* it was its own thread that touched the page */
 } PvVeKvmTaken;
 
 /* In @cpu's thread: KVM_RUN has returned, @interrupted by some signal or not. */
@@ -99,10 +101,10 @@ void *pv_ve_kvm_touched(CPUState *cpu, void *page, PvVeFault *fault);
 void pv_ve_kvm_start_watch(void);
 /*
  * A kernel worker waits for the missing page at host address @page, and KVM has halted
- * the vCPU that touched it.  In the thread that reads of the fault, in an RCU critical
- * section.
+ * the vCPU that touched it.  Without @sure that may be a vCPU's thread which waits itself.  In
+ * the thread that reads of the fault, in an RCU critical section.
  */
-void pv_ve_kvm_worker_blocked(void *page);
+void pv_ve_kvm_worker_blocked(void *page, bool sure);
 /* Does a worker wait for the missing page at this address of the host?  Any thread. */
 bool pv_ve_kvm_is_awaited(void *page);
 /* Nothing was decided about its last kick: if it is halted, it is to be found again. */
@@ -112,6 +114,8 @@ void pv_ve_kvm_look_again(void);
 
 /* ---- blocked.c ---- */
 
+/* BQL held, once. */
+void pv_ve_kvm_start_telling(void);
 /* PvVeAccel.blocked */
 PvVeBlocked pv_ve_kvm_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid);
 
