@@ -45,7 +45,7 @@ PvVeBlocked pv_ve_kvm_blocked(RAMBlock *block, ram_addr_t offset, uint32_t tid)
     RCU_READ_LOCK_GUARD();
     trace_pv_ve_kvm_blocked(vcpu, offset, tid);
     /* First of all: it knows the page, and who looks for halted vCPUs does not. */
-    if (in_guest && pv_ve_may_reflect(vcpu)) {
+    if (in_guest && !pv_ve_kvm_is_own_page(vcpu, page) && pv_ve_may_reflect(vcpu)) {
         pv_ve_kvm_kick(vcpu, page, ids_are_unique);
     }
     if (!ours || !ids_are_unique) {

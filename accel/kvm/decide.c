@@ -33,6 +33,7 @@ void pv_ve_kvm_start_deciding(PvVeForm how)
 
 void pv_ve_kvm_begin(CPUState *cpu)
 {
+    pv_ve_kvm_find_own_pages(cpu);
     cpu->kvm_run->kvm_valid_regs = SYNC;
     pv_ve_kvm_enter_guest(cpu);
 }
@@ -201,6 +202,9 @@ static bool left_for_us(CPUState *cpu, int run_ret)
 
 int pv_ve_kvm_end(CPUState *cpu, int run_ret)
 {
+    if (!pv_ve_is_armed()) {
+        pv_ve_kvm_forget_own_pages(cpu);
+    }
     while (left_for_us(cpu, run_ret)) {
         pv_ve_kvm_enter(cpu);
         run_ret = kvm_vcpu_ioctl(cpu, KVM_RUN, 0);

@@ -136,6 +136,7 @@ static void vcpu_added(CPUState *cpu)
 {
     pv_ve_kvm_add_stats(cpu);
     pv_ve_kvm_add_kicks(cpu);
+    pv_ve_kvm_forget_own_pages(cpu);
     run_on_cpu(cpu, add_leaves, RUN_ON_CPU_NULL);
 }
 
@@ -174,6 +175,7 @@ static bool wrmsr(X86CPU *x86, uint32_t msr, uint64_t value)
     switch (pv_ve_wrmsr(cpu, msr, value, is_wait ? rip_of(cpu) : 0)) {
     case PV_VE_MSR_OK:
         if (msr == PV_VE_FIRST_MSR + PV_VE_MSR_CONTROL && value & PV_VE_CTL_ENABLE) {
+            pv_ve_kvm_forget_own_pages(cpu);
             pv_ve_kvm_look_again();
         }
         return true;
@@ -221,6 +223,7 @@ static void start(OnOffAuto as_exception)
         }
     }
     pv_ve_kvm_start_kicks();
+    pv_ve_kvm_start_own_pages();
     pv_ve_kvm_start_stats();
     pv_ve_kvm_start_watch();
     pv_ve_kvm_start_telling();

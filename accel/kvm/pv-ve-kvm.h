@@ -85,6 +85,17 @@ void pv_ve_kvm_learn_from_kick(CPUState *cpu, void *page, PvVeKick result);
  */
 bool pv_ve_kvm_can_interrupt_faults(Error **errp);
 
+/* ---- own.c ---- */
+
+/* BQL held, once. */
+void pv_ve_kvm_start_own_pages(void);
+/* In @cpu's thread, as it enters the guest while pages are missing. */
+void pv_ve_kvm_find_own_pages(CPUState *cpu);
+/* They may have changed: to be found again.  In @cpu's thread, or before it has run. */
+void pv_ve_kvm_forget_own_pages(CPUState *cpu);
+/* Is it one that KVM itself touches for this vCPU, as far as known?  Any thread. */
+bool pv_ve_kvm_is_own_page(unsigned vcpu, void *page);
+
 /* ---- touched.c ---- */
 
 /*
