@@ -2,10 +2,10 @@
 /*
  * pv-ve: a thread of the host is blocked on a missing page.  Whose is it?
  *
- * A userfaultfd tells the thread's id in the thread's own pid namespace.  That of a kernel
- * worker is the host's first one.  If QEMU runs in that, too, an id means one thread.  In
- * another namespace, a container's, an id of ours can be a worker's as well: then nothing
- * that follows from either may be left undone, and nothing be believed.
+ * A userfaultfd tells the thread's id in the thread's own pid namespace.  That of a
+ * kernel worker is the host's first one.  If QEMU runs in that, too, an id means one
+ * thread.  In another namespace, a container's, an id of ours can be a worker's as well:
+ * then nothing that follows from either may be left undone, and nothing be believed.
  *
  * In the threads that read of faults.
  */
@@ -58,6 +58,6 @@ PvVeBlocked pv_ve_kvm_blocked(RAMBlock *block, ram_addr_t offset, uint32_t tid)
     } else if (!in_guest) {
         return PV_VE_BLOCKED_OUTSIDE;
     }
-    /* A vCPU's own thread can be interrupted, so what helps with a worker does no harm. */
+    /* A vCPU's own thread can be interrupted: what helps with a worker does no harm. */
     return ids_are_unique ? PV_VE_BLOCKED_VCPU : PV_VE_BLOCKED_WORKER;
 }

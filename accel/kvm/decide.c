@@ -101,8 +101,9 @@ static bool is_runnable(CPUState *cpu)
 }
 
 /*
- * Of a vCPU that is or may be halted only what it touches counts: KVM halts it for other pages,
- * too, which the host has swapped out or never had.  It may be awake by now, and elsewhere.
+ * Of a vCPU that is or may be halted only what it touches counts: KVM halts it for other
+ * pages, too, which the host has swapped out or never had.  It may be awake by now, and
+ * elsewhere.
  *
  * So may one that slept itself, if the message was read late.  Where it does not touch that
  * page, as far as can be told, user mode is believed, as it loses nothing by it.

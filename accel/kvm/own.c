@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * pv-ve: pages that KVM itself touches for a vCPU, before it enters the guest: steal time,
- * clock, asynchronous page fault, EOI.  The guest has named them by MSRs of KVM's.
+ * pv-ve: pages that KVM itself touches for a vCPU, before it enters the guest: steal
+ * time, clock, asynchronous page fault, EOI.  The guest has named them by MSRs of KVM's.
  *
- * No kick helps there.  The vCPU stands at no access, and KVM touches the page again at once.
- * More than that: an instruction of the kernel's own begins anew as long as a signal is
- * pending, without sleeping and with a message each time, until the page has come.
+ * No kick helps there.  The vCPU stands at no access, and KVM touches the page again at
+ * once.  More than that: an instruction of the kernel's own begins anew as long as a
+ * signal is pending, without sleeping and with a message each time, until the page has
+ * come.
  *
- * What the guest names may change while it runs, but hardly does: on its way up or down, when
- * no #VE is enabled.  So a vCPU's thread looks when it enters the guest for the first time
- * since pages are missing, or since the guest enabled delivery.
+ * What the guest names may change while it runs, but hardly does: on its way up or down,
+ * when no #VE is enabled.  So a vCPU's thread looks when it enters the guest for the
+ * first time since pages are missing, or since the guest enabled delivery.
  */
 #include "qemu/osdep.h"
 #include "qemu/rcu.h"

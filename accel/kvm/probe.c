@@ -3,14 +3,15 @@
  * pv-ve: does a signal end KVM_RUN while it sleeps for a missing page?
  *
  * Linux does that from 6.2 on, distributions have it in older kernels or not, and no
- * capability says so.  So it is tried: a VM of a few pages, which goes at once, touches one
- * of them that is missing.
+ * capability says so.  So it is tried: a VM of a few pages, which goes at once, touches
+ * one of them that is missing.
  *
- * Nothing here depends on time.  When a userfaultfd tells of a thread, that has the state in
- * which it is about to sleep.  If this is an uninterruptible one it needs no signal, which
- * would stay without an answer.  Otherwise a signal has one: KVM_RUN returns, or there is a
- * second message.  Then KVM touches guest memory with instructions of its own, because it
- * emulates the guest's; such an access is begun anew as long as a signal is pending.
+ * Nothing here depends on time.  When a userfaultfd tells of a thread, that has the state
+ * in which it is about to sleep.  If this is an uninterruptible one it needs no signal,
+ * which would stay without an answer.  Otherwise a signal has one: KVM_RUN returns, or
+ * there is a second message.  Then KVM touches guest memory with instructions of its own,
+ * because it emulates the guest's; such an access is begun anew as long as a signal is
+ * pending.
  *
  * Whatever happens, closing the userfaultfd lets the thread go on.
  */
@@ -284,14 +285,15 @@ static Answer try_it(Error **errp)
     }
     p.uffd = uffd_create_fd(UFFD_FEATURE_THREAD_ID, true);
     if (p.uffd < 0 || !make_memory(&p) || !make_vm(&p)) {
-        error_setg_errno(errp, errno, "pv-ve: this host's KVM cannot be tried in a small VM; "
-                         "give QEMU room for more files, memory and VMs, or use -accel tcg");
+        error_setg_errno(errp, errno, "pv-ve: this host's KVM cannot be tried in a small "
+                         "VM; give QEMU room for more files, memory and VMs, or use "
+                         "-accel tcg");
     } else {
         answer = run_guest(&p);
         if (answer == UNCLEAR) {
-            error_setg(errp, "pv-ve: a small VM that was to try this host's KVM did not run "
-                       "(KVM_RUN returned %d, exit reason %u), or there is no /proc; mount it, "
-                       "or use -accel tcg", p.ret, p.run->exit_reason);
+            error_setg(errp, "pv-ve: a small VM that was to try this host's KVM did not "
+                       "run (KVM_RUN returned %d, exit reason %u), or there is no /proc; "
+                       "mount it, or use -accel tcg", p.ret, p.run->exit_reason);
         }
     }
     clean_up(&p);
@@ -322,8 +324,8 @@ bool pv_ve_kvm_can_interrupt_faults(Error **errp)
     case INTERRUPTED:
         return true;
     case EMULATED:
-        warn_report("pv-ve: this host's KVM emulates the guest's instructions, so the guest "
-                    "gets no #VE but waits for missing pages; use -accel tcg");
+        warn_report("pv-ve: this host's KVM emulates the guest's instructions, so the "
+                    "guest gets no #VE but waits for missing pages; use -accel tcg");
         pv_ve_kvm_never_kick();
         return true;
     case NOT_INTERRUPTED:
