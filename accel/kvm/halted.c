@@ -128,7 +128,7 @@ static bool kick_halted(unsigned vcpu)
         return false;
     }
     trace_pv_ve_kvm_halted(vcpu);
-    result = pv_ve_kvm_kick(vcpu, NULL);
+    result = pv_ve_kvm_kick(vcpu, NULL, false);
     if (result == PV_VE_KVM_AWAY) {
         watch.seen[vcpu] = 0;
         event_notifier_set(&watch.news);
@@ -157,7 +157,7 @@ static bool is_anybody_enabled(void)
     return false;
 }
 
-void pv_ve_kvm_worker_blocked(void *page)
+void pv_ve_kvm_worker_blocked(void *page, bool sure)
 {
     bool found;
     int vcpu;
@@ -168,7 +168,7 @@ void pv_ve_kvm_worker_blocked(void *page)
     }
     add_page(page);
     found = look_at_all();
-    if (!found && (vcpu = note_about_to_halt()) >= 0) {
+    if (!found && sure && (vcpu = note_about_to_halt()) >= 0) {
         found = kick_halted(vcpu);
     }
     if ((!found || !watch.looking) && is_anybody_enabled()) {

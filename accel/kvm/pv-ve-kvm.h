@@ -39,6 +39,8 @@ void pv_ve_kvm_start_kicks(void);
 /* A vCPU has been made; one has gone.  BQL held. */
 void pv_ve_kvm_add_kicks(CPUState *cpu);
 void pv_ve_kvm_remove_kicks(unsigned vcpu);
+/* No kick is of use on this host.  BQL held, before there are any. */
+void pv_ve_kvm_never_kick(void);
 unsigned pv_ve_kvm_nr_vcpus(void);
 /* Whose thread is @tid?  -1: no vCPU's.  Any thread. */
 int pv_ve_kvm_vcpu_of_thread(uint32_t tid);
@@ -52,11 +54,12 @@ typedef enum PvVeKvmKick {
 } PvVeKvmKick;
 
 /*
- * Let the vCPU's thread decide about a #VE: for the missing page at host address @page,
- * for which it sleeps itself, or, if that is NULL, for what its instruction touches, as
- * KVM has halted it or is about to.  Any thread, in an RCU critical section.
+ * Let the vCPU's thread decide about a #VE: for the missing page at host address @page, for
+ * which it sleeps itself, or, if that is NULL, for what its instruction touches, as KVM has
+ * halted it or is about to.  Without @sure it may be another thread that waits for @page.
+ * Any thread, in an RCU critical section.
  */
-PvVeKvmKick pv_ve_kvm_kick(unsigned vcpu, void *page);
+PvVeKvmKick pv_ve_kvm_kick(unsigned vcpu, void *page, bool sure);
 
 /* In @cpu's thread: it is about to enter KVM_RUN, and may be kicked. */
 void pv_ve_kvm_enter_guest(CPUState *cpu);
@@ -66,12 +69,32 @@ typedef struct PvVeKvmTaken {
     bool ours;                  /* our signal ended it */
     bool due;                   /* it is to be decided ... */
     void *page;                 /* ... about this page; NULL: it is halted for any */
+    bool sure;                  /* it was its own thread that touched the page */
 } PvVeKvmTaken;
 
 /* In @cpu's thread: KVM_RUN has returned, @interrupted by some signal or not. */
 PvVeKvmTaken pv_ve_kvm_leave_guest(CPUState *cpu, bool interrupted);
 /* What those who kick are to learn from what became of a kick.  In @cpu's thread. */
 void pv_ve_kvm_learn_from_kick(CPUState *cpu, void *page, PvVeKick result);
+
+/* ---- probe.c ---- */
+
+/*
+ * Can a signal take a vCPU out of its wait for a missing page?  The error says what to change.
+ * BQL held.
+ */
+bool pv_ve_kvm_can_interrupt_faults(Error **errp);
+
+/* ---- own.c ---- */
+
+/* BQL held, once. */
+void pv_ve_kvm_start_own_pages(void);
+/* In @cpu's thread, as it enters the guest while pages are missing. */
+void pv_ve_kvm_find_own_pages(CPUState *cpu);
+/* They may have changed: to be found again.  In @cpu's thread, or before it has run. */
+void pv_ve_kvm_forget_own_pages(CPUState *cpu);
+/* Is it one that KVM itself touches for this vCPU, as far as known?  Any thread. */
+bool pv_ve_kvm_is_own_page(unsigned vcpu, void *page);
 
 /* ---- touched.c ---- */
 
@@ -89,10 +112,10 @@ void *pv_ve_kvm_touched(CPUState *cpu, void *page, PvVeFault *fault);
 void pv_ve_kvm_start_watch(void);
 /*
  * A kernel worker waits for the missing page at host address @page, and KVM has halted
- * the vCPU that touched it.  In the thread that reads of the fault, in an RCU critical
- * section.
+ * the vCPU that touched it.  Without @sure that may be a vCPU's thread which waits itself.  In
+ * the thread that reads of the fault, in an RCU critical section.
  */
-void pv_ve_kvm_worker_blocked(void *page);
+void pv_ve_kvm_worker_blocked(void *page, bool sure);
 /* Does a worker wait for the missing page at this address of the host?  Any thread. */
 bool pv_ve_kvm_is_awaited(void *page);
 /* Nothing was decided about its last kick: if it is halted, it is to be found again. */
@@ -102,6 +125,8 @@ void pv_ve_kvm_look_again(void);
 
 /* ---- blocked.c ---- */
 
+/* BQL held, once. */
+void pv_ve_kvm_start_telling(void);
 /* PvVeAccel.blocked */
 PvVeBlocked pv_ve_kvm_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid);
 
