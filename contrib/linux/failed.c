@@ -11,6 +11,8 @@
 #include <linux/ptrace.h>
 #include <linux/sched/signal.h>
 #include <linux/static_call.h>
+#include <asm/extable.h>
+#include <asm/trapnr.h>
 
 #define BATCH 64
 
@@ -23,12 +25,18 @@ static const struct exception_table_entry *no_entry(unsigned long ip)
 	return NULL;
 }
 
+static int no_fixup(struct pt_regs *regs, int trap, unsigned long code, unsigned long address)
+{
+	return 0;
+}
+
 static bool not_in_module(unsigned long ip)
 {
 	return false;
 }
 
 DEFINE_STATIC_CALL(pv_ve_search, no_entry);
+DEFINE_STATIC_CALL(pv_ve_fixup, no_fixup);
 DEFINE_STATIC_CALL(pv_ve_is_module_text, not_in_module);
 
 /* The probe is never armed: with ftrace off by its sysctl it could not be disarmed. */
@@ -45,11 +53,13 @@ static void *find_function(const char *name)
 bool pv_ve_find_search(void)
 {
 	void *search = find_function("search_exception_tables");
+	void *fixup = find_function("fixup_exception");
 	void *is_module_text = find_function("is_module_text_address");
 
-	if (!search)
+	if (!search || !fixup)
 		return false;
 	static_call_update(pv_ve_search, (typeof(&no_entry))search);
+	static_call_update(pv_ve_fixup, (typeof(&no_fixup))fixup);
 	if (is_module_text)
 		static_call_update(pv_ve_is_module_text,
 				   (typeof(&not_in_module))is_module_text);
@@ -58,9 +68,35 @@ bool pv_ve_find_search(void)
 	return true;
 }
 
-bool pv_ve_has_fixup(unsigned long ip)
+/*
+ * Is the entry for an operand that may be missing?  Others are for what an instruction makes
+ * of its operand, and would only hide that it was not there.
+ */
+static bool is_for_operand(const struct exception_table_entry *entry)
 {
-	return static_call(pv_ve_search)(ip);
+	switch (entry->data & EX_DATA_TYPE_MASK) {
+	case EX_TYPE_DEFAULT:
+	case EX_TYPE_FAULT:
+	case EX_TYPE_UACCESS:
+	case EX_TYPE_BPF:
+	case EX_TYPE_DEFAULT_MCE_SAFE:
+	case EX_TYPE_FAULT_MCE_SAFE:
+	case EX_TYPE_IMM_REG:
+	case EX_TYPE_UCOPY_LEN:
+	case EX_TYPE_ZEROPAD:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The kernel's code goes on without what it has not got, if it is made for that. */
+bool pv_ve_goes_on_without(struct pt_regs *regs, const struct pv_ve_fault *f)
+{
+	const struct exception_table_entry *entry = static_call(pv_ve_search)(regs->ip);
+
+	return entry && !f->fetch && is_for_operand(entry) &&
+	       static_call(pv_ve_fixup)(regs, X86_TRAP_VE, 0, f->gla);
 }
 
 bool pv_ve_in_module(unsigned long ip)
