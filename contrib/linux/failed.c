@@ -5,9 +5,11 @@
 #include "driver.h"
 
 #include <linux/extable.h>
+#include <linux/irqflags.h>
 #include <linux/kprobes.h>
 #include <linux/mm.h>
 #include <linux/mmap_lock.h>
+#include <linux/pgtable.h>
 #include <linux/ptrace.h>
 #include <linux/sched/signal.h>
 #include <linux/static_call.h>
@@ -119,10 +121,38 @@ static int find_in(unsigned long start, int count, unsigned long pfn)
 	return found >= 0 ? found : got > 0 ? -got : -1;
 }
 
-static unsigned long find_in_range(unsigned long start, unsigned long end,
-				   unsigned long pfn)
+/*
+ * Behind what has no page tables at this address; the address itself if it has all.  As for
+ * get_user_pages_fast_only(), no table is freed while interrupts are off.
+ */
+static unsigned long skip_hole(struct mm_struct *mm, unsigned long at)
 {
-	while (start < end) {
+	pgd_t *pgd = pgd_offset(mm, at);
+	p4d_t *p4d;
+	pud_t *pud;
+	pmd_t *pmd;
+
+	guard(irqsave)();
+	if (pgd_none(READ_ONCE(*pgd)))
+		return (at & PGDIR_MASK) + PGDIR_SIZE;
+	p4d = p4d_offset(pgd, at);
+	if (p4d_none(READ_ONCE(*p4d)))
+		return (at & P4D_MASK) + P4D_SIZE;
+	pud = pud_offset(p4d, at);
+	if (pud_none(READ_ONCE(*pud)))
+		return (at & PUD_MASK) + PUD_SIZE;
+	if (pud_leaf(READ_ONCE(*pud)))
+		return at;
+	pmd = pmd_offset(pud, at);
+	if (pmd_none(READ_ONCE(*pmd)))
+		return (at & PMD_MASK) + PMD_SIZE;
+	return at;
+}
+
+static unsigned long find_in_range(struct mm_struct *mm, unsigned long start,
+				   unsigned long end, unsigned long pfn)
+{
+	while ((start = skip_hole(mm, start)) < end) {
 		int count = min_t(unsigned long, BATCH, (end - start) >> PAGE_SHIFT);
 		int at = find_in(start, count, pfn);
 
@@ -144,7 +174,7 @@ static unsigned long find_in_mm(struct mm_struct *mm, unsigned long pfn)
 
 	mmap_read_lock(mm);
 	for (vma = find_vma(mm, 0); vma && !found; vma = find_vma(mm, vma->vm_end))
-		found = find_in_range(vma->vm_start, vma->vm_end, pfn);
+		found = find_in_range(mm, vma->vm_start, vma->vm_end, pfn);
 	mmap_read_unlock(mm);
 	return found;
 }
