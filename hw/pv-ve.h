@@ -133,6 +133,7 @@ typedef struct PvVe {
     DeviceListener vcpus;       /* hears of vCPUs plugged and unplugged */
     RAMBlockNotifier ram;       /* hears of RAM that is */
     bool restore_due;           /* loaded, not yet run; BQL */
+    bool load_broken_off;       /* or still under way; BQL */
 } PvVe;
 
 /* The PCI function: properties and MSI-X. */
@@ -268,8 +269,6 @@ void pv_ve_class_add_properties(ObjectClass *oc);
 const char *pv_ve_decline_name(PvVeDecline why);
 
 /* vmstate.c */
-/* After a load that may have failed: vCPUs that no guest could have made so are reset. */
-void pv_ve_drop_invalid(PvVe *ve);
 extern const VMStateDescription vmstate_pv_ve_core, vmstate_pv_ve_early;
 
 /* sources/withheld.c: the child object that tests and guest developers drive */

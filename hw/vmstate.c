@@ -148,7 +148,7 @@ static int pre_save(void *opaque)
 
 /*
  * What is loaded replaces what was: nothing may go on waiting for it.  The machine may
- * run even if the load breaks off.
+ * run even if the load breaks off, and then all vCPUs begin anew.
  */
 static int pre_load(void *opaque)
 {
@@ -159,7 +159,7 @@ static int pre_load(void *opaque)
         pv_ve_vcpu_reset(ve, &ve->vcpu[i]);
         save_slots(&ve->vcpu[i]);       /* those of a vCPU that used none do not travel */
     }
-    ve->restore_due = true;
+    ve->restore_due = ve->load_broken_off = true;
     return 0;
 }
 
@@ -206,19 +206,8 @@ static int post_load(void *opaque, int version_id)
     for (unsigned i = 0; i < ve->nr_vcpus; i++) {
         load_slots(&ve->vcpu[i]);
     }
+    ve->load_broken_off = false;
     return 0;
-}
-
-void pv_ve_drop_invalid(PvVe *ve)
-{
-    PV_VE_LOCK_GUARD(ve);
-
-    for (unsigned i = 0; i < ve->nr_vcpus; i++) {
-        if (!vcpu_valid(ve, &ve->vcpu[i])) {
-            pv_ve_vcpu_reset(ve, &ve->vcpu[i]);
-            pv_ve_slots_init(&ve->vcpu[i].slots);       /* generations, too */
-        }
-    }
 }
 
 const VMStateDescription vmstate_pv_ve_core = {

@@ -122,6 +122,8 @@ void pv_ve_free(void);
 enum pv_ve_result pv_ve_park(const struct pv_ve_fault *f, bool user);
 enum pv_ve_result pv_ve_wait(const struct pv_ve_fault *f);
 bool pv_ve_any_in_kernel(void);
+/* From now on who would sleep in the kernel stops its CPU instead, or no more. */
+void pv_ve_keep_kernel_awake(bool awake);
 void pv_ve_release(struct pv_ve_cpu *cpu);
 void pv_ve_take_done(struct pv_ve_cpu *cpu);
 void pv_ve_wake_all(struct pv_ve_cpu *cpu);
