@@ -54,6 +54,7 @@ check soak $(SUITES:%=check-%): ready
 # Several programs need it, which run at once; they tell why it cannot be had.
 linux-guest:
 	scripts/linux-driver $(BUILD)
+	scripts/linux-driver --flavour=rt $(BUILD)
 	$(MAKE) -s -C guests/linux O=$(abspath $(BUILD))/guests/linux
 
 mutants: ready

@@ -9,6 +9,12 @@
 #include "pv-ve/hw/pv-ve.h"
 #include "trace.h"
 
+static void notify_done(PvVe *ve, PvVeVcpu *v)
+{
+    v->stats.notified++;
+    pv_ve_notify(ve, v);
+}
+
 /* Mark the slot for the guest, and notify if it parked.  PV page present. */
 static void post(PvVe *ve, PvVeVcpu *v, unsigned index)
 {
@@ -17,8 +23,7 @@ static void post(PvVe *ve, PvVeVcpu *v, unsigned index)
     if (pv_ve_slots_post(&v->slots, index, v->page.host, &raise)) {
         v->stats.parked++;
         if (raise) {
-            v->stats.notified++;
-            pv_ve_notify(ve, v);
+            notify_done(ve, v);
         }
     }
     pv_ve_area_dirty(&v->page, 0, PV_VE_AREA_SIZE);
@@ -69,6 +74,14 @@ void pv_ve_post_late(PvVe *ve, PvVeVcpu *v)
     if (!pv_ve_area_present(ve, &v->page)) {
         return;
     }
+    /*
+     * While an old bit is there no new one raises an interrupt.  To post its slot again
+     * is not enough: the guest may have acknowledged that without looking at the bit.
+     */
+    if (v->old_bits && pv_ve_slots_any_done_bit(v->page.host)) {
+        notify_done(ve, v);
+    }
+    v->old_bits = false;
     for (unsigned i = 0; i < PV_VE_SLOTS; i++) {
         if (v->slots.slot[i].state == PV_VE_SLOT_DONE && !v->slots.slot[i].posted) {
             post(ve, v, i);

@@ -69,9 +69,10 @@ static void on_vm_state(void *opaque, bool running, RunState state)
 {
     PvVe *ve = opaque;
 
-    if (running && ve->restore_due) {
+    if (running && ve->load_broken_off) {
+        pv_ve_core_reset(ve);
+    } else if (running && ve->restore_due) {
         ve->restore_due = false;
-        pv_ve_drop_invalid(ve);
         for (unsigned i = 0; i < ve->nr_vcpus; i++) {
             pv_ve_vcpu_restore_areas(ve, i);
         }
@@ -220,7 +221,7 @@ void pv_ve_core_reset(PvVe *ve)
 {
     PV_VE_LOCK_GUARD(ve);
 
-    ve->restore_due = false;
+    ve->restore_due = ve->load_broken_off = false;
     for (unsigned i = 0; i < ve->nr_vcpus; i++) {
         pv_ve_vcpu_reset(ve, &ve->vcpu[i]);
     }

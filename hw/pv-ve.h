@@ -73,6 +73,15 @@ typedef struct PvVeIrqfd {
                                    both BQL and lock held, so either lets read it */
 } PvVeIrqfd;
 
+/* What travels of a slot: see PvVeSlot. */
+typedef struct PvVeSavedSlot {
+    uint64_t gpa;
+    uint32_t generation;
+    uint8_t state;
+    bool failed;
+    bool posted;
+} PvVeSavedSlot;
+
 typedef struct PvVeVcpu {
     CPUState *cpu;              /* whose state this is; NULL while there is none */
 
@@ -88,8 +97,10 @@ typedef struct PvVeVcpu {
     PvVeArea info;
     PvVeArea page;
     PvVeSlots slots;
+    PvVeSavedSlot saved[PV_VE_SLOTS];   /* of use only while saving or loading; BQL */
     int32_t waiting;            /* slot that WAIT halts for, or -1 */
     uint64_t wait_rip;          /* where the last WAIT was that halted */
+    bool old_bits;              /* done bits may have come without their interrupt */
 
     PvVeIrqfd lapic;            /* connected to the vector that NOTIFY named last */
     PvVeWait hold;              /* linked while pv_ve_hold() suspends the vCPU */
@@ -124,6 +135,7 @@ typedef struct PvVe {
     DeviceListener vcpus;       /* hears of vCPUs plugged and unplugged */
     RAMBlockNotifier ram;       /* hears of RAM that is */
     bool restore_due;           /* loaded, not yet run; BQL */
+    bool load_broken_off;       /* or still under way; BQL */
 
     bool announced;             /* a migration that can become postcopy is under way */
     NotifierWithReturn leaving;
@@ -224,7 +236,7 @@ PvVePageState pv_ve_await(PvVe *ve, PvVeVcpu *v, unsigned index, RAMBlock *block
                           ram_addr_t page, const PvVeSource **source);
 /* The page of an OUTSTANDING slot, whose wait is over, is there or never comes. */
 void pv_ve_finish(PvVe *ve, PvVeVcpu *v, unsigned index, bool failed);
-/* Tell the guest, if its PV page is present, what became DONE while it was not. */
+/* Tell the guest, if its PV page is present, what it was not told while it was not. */
 void pv_ve_post_late(PvVe *ve, PvVeVcpu *v);
 /* The RAM block that begins at @host is about to be freed.  Takes the lock. */
 void pv_ve_ram_removed(PvVe *ve, void *host);
@@ -282,8 +294,6 @@ void pv_ve_class_add_properties(ObjectClass *oc);
 const char *pv_ve_decline_name(PvVeDecline why);
 
 /* vmstate.c */
-/* After a load that may have failed: vCPUs that no guest could have made so are reset. */
-void pv_ve_drop_invalid(PvVe *ve);
 extern const VMStateDescription vmstate_pv_ve_core, vmstate_pv_ve_early;
 
 /* sources/withheld.c: the child object that tests and guest developers drive */

@@ -106,9 +106,13 @@ bool pv_ve_slots_post(PvVeSlots *slots, unsigned index, struct pv_ve_page *page,
         return false;
     }
     before = le64_to_cpu(qatomic_fetch_or(&page->done[index / 64], cpu_to_le64(bit)));
-    /* With its bit it was posted before the machine moved; the interrupt may be lost. */
-    *raise = before == 0 || before & bit;
+    *raise = before == 0;
     return true;
+}
+
+bool pv_ve_slots_any_done_bit(const struct pv_ve_page *page)
+{
+    return qatomic_read(&page->done[0]) || qatomic_read(&page->done[1]);
 }
 
 void pv_ve_slots_drop(PvVeSlots *slots, PvVeWaits *waits)

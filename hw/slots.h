@@ -62,10 +62,13 @@ void pv_ve_slots_done(PvVeSlots *slots, unsigned index, bool failed);
  * P: mark the host word of a DONE slot, full barrier, look at the guest's.
  * Returns true if the guest has parked there and is to be notified; then the
  * done bit is set.  *@raise says whether that takes an interrupt (the done word
- * was empty, or had that bit).
+ * was empty).
  */
 bool pv_ve_slots_post(PvVeSlots *slots, unsigned index, struct pv_ve_page *page,
                       bool *raise);
+
+/* P: has the guest not yet taken all done bits? */
+bool pv_ve_slots_any_done_bit(const struct pv_ve_page *page);
 
 /* Forget all faults (INV_RESET); generations go on. */
 void pv_ve_slots_drop(PvVeSlots *slots, PvVeWaits *waits);

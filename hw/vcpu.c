@@ -21,6 +21,7 @@ void pv_ve_vcpu_stop(PvVe *ve, PvVeVcpu *v)
     pv_ve_waits_remove(&ve->waits, &v->page.wait);
     pv_ve_area_unmap(&v->info);
     pv_ve_area_unmap(&v->page);
+    v->old_bits = false;
     qatomic_set(&v->interrupt_due, false);
     if (v->waiting >= 0) {
         v->waiting = -1;
@@ -53,11 +54,6 @@ static void restore_slot(PvVe *ve, PvVeVcpu *v, unsigned index)
     RAMBlock *block;
     PvVePageState state;
 
-    /*
-     * The source may have posted it when the PV page had been sent, and notified when the
-     * local APICs had been saved.  To do that twice is harmless.
-     */
-    slot->posted = false;
     if (slot->state != PV_VE_SLOT_OUTSTANDING) {
         return;
     }
@@ -105,10 +101,18 @@ void pv_ve_vcpu_restore_slots(PvVe *ve, unsigned index)
         return;
     }
     PV_VE_LOCK_GUARD(ve);
+    /*
+     * The source may have posted when the PV page had been sent, and notified when the
+     * local APICs had been saved.  To do that twice is harmless.
+     */
+    for (unsigned i = 0; i < PV_VE_SLOTS; i++) {
+        v->slots.slot[i].posted = false;
+    }
+    v->old_bits = true;
+    pv_ve_post_late(ve, v);
     for (unsigned i = 0; i < PV_VE_SLOTS; i++) {
         restore_slot(ve, v, i);
     }
-    pv_ve_post_late(ve, v);
     /* If it was halted in WAIT, it executes the WRMSR again. */
     qatomic_set(&v->end_wait_due, true);
     pv_ve_raise(ve, &ve->due);

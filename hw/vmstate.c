@@ -20,11 +20,11 @@ static const VMStateDescription vmstate_slot = {
     .version_id = 1,
     .minimum_version_id = 1,
     .fields = (const VMStateField[]) {
-        VMSTATE_UINT64(gpa, PvVeSlot),
-        VMSTATE_UINT32(generation, PvVeSlot),
-        VMSTATE_UINT8(state, PvVeSlot),
-        VMSTATE_BOOL(failed, PvVeSlot),
-        VMSTATE_BOOL(posted, PvVeSlot),
+        VMSTATE_UINT64(gpa, PvVeSavedSlot),
+        VMSTATE_UINT32(generation, PvVeSavedSlot),
+        VMSTATE_UINT8(state, PvVeSavedSlot),
+        VMSTATE_BOOL(failed, PvVeSavedSlot),
+        VMSTATE_BOOL(posted, PvVeSavedSlot),
         VMSTATE_END_OF_LIST()
     }
 };
@@ -34,7 +34,7 @@ static bool slots_needed(void *opaque)
     const PvVeVcpu *v = opaque;
 
     for (unsigned i = 0; i < PV_VE_SLOTS; i++) {
-        if (v->slots.slot[i].generation) {
+        if (v->saved[i].generation) {
             return true;
         }
     }
@@ -47,8 +47,8 @@ static const VMStateDescription vmstate_slots = {
     .minimum_version_id = 1,
     .needed = slots_needed,
     .fields = (const VMStateField[]) {
-        VMSTATE_STRUCT_ARRAY(slots.slot, PvVeVcpu, PV_VE_SLOTS, 1, vmstate_slot,
-                             PvVeSlot),
+        VMSTATE_STRUCT_ARRAY(saved, PvVeVcpu, PV_VE_SLOTS, 1, vmstate_slot,
+                             PvVeSavedSlot),
         VMSTATE_END_OF_LIST()
     }
 };
@@ -120,9 +120,54 @@ const VMStateDescription vmstate_pv_ve_early = {
     }
 };
 
+/* Lock held. */
+static void save_slots(PvVeVcpu *v)
+{
+    for (unsigned i = 0; i < PV_VE_SLOTS; i++) {
+        const PvVeSlot *slot = &v->slots.slot[i];
+
+        v->saved[i] = (PvVeSavedSlot) {
+            .gpa = slot->gpa,
+            .generation = slot->generation,
+            .state = slot->state,
+            .failed = slot->failed,
+            .posted = slot->posted,
+        };
+    }
+}
+
+/* Lock held. */
+static void load_slots(PvVeVcpu *v)
+{
+    for (unsigned i = 0; i < PV_VE_SLOTS; i++) {
+        PvVeSlot *slot = &v->slots.slot[i];
+
+        slot->gpa = v->saved[i].gpa;
+        slot->generation = v->saved[i].generation;
+        slot->state = v->saved[i].state;
+        slot->failed = v->saved[i].failed;
+        slot->posted = v->saved[i].posted;
+    }
+}
+
+/*
+ * Pages may come while the machine is saved: each slot is saved as it was at one moment
+ * (INV_VALID).  Not under the lock, as whoever writes a snapshot may serve the main loop.
+ */
+static int pre_save(void *opaque)
+{
+    PvVe *ve = opaque;
+
+    PV_VE_LOCK_GUARD(ve);
+    for (unsigned i = 0; i < ve->nr_vcpus; i++) {
+        save_slots(&ve->vcpu[i]);
+    }
+    return 0;
+}
+
 /*
  * What is loaded replaces what was: nothing may go on waiting for it.  The machine may
- * run even if the load breaks off.
+ * run even if the load breaks off, and then all vCPUs begin anew.
  */
 static int pre_load(void *opaque)
 {
@@ -131,13 +176,14 @@ static int pre_load(void *opaque)
     PV_VE_LOCK_GUARD(ve);
     for (unsigned i = 0; i < ve->nr_vcpus; i++) {
         pv_ve_vcpu_reset(ve, &ve->vcpu[i]);
+        save_slots(&ve->vcpu[i]);       /* those of a vCPU that used none do not travel */
     }
-    ve->restore_due = true;
+    ve->restore_due = ve->load_broken_off = true;
     return 0;
 }
 
 /* The stream is input: only what a guest and this host could have made. */
-static bool slot_valid(const PvVeVcpu *v, const PvVeSlot *slot)
+static bool slot_valid(const PvVeVcpu *v, const PvVeSavedSlot *slot)
 {
     switch (slot->state) {
     case PV_VE_SLOT_FREE:
@@ -158,7 +204,7 @@ static bool vcpu_valid(const PvVe *ve, const PvVeVcpu *v)
         return false;
     }
     for (unsigned s = 0; s < PV_VE_SLOTS; s++) {
-        if (!slot_valid(v, &v->slots.slot[s])) {
+        if (!slot_valid(v, &v->saved[s])) {
             return false;
         }
     }
@@ -175,25 +221,19 @@ static int post_load(void *opaque, int version_id)
             return -EINVAL;
         }
     }
-    return 0;
-}
-
-void pv_ve_drop_invalid(PvVe *ve)
-{
     PV_VE_LOCK_GUARD(ve);
-
     for (unsigned i = 0; i < ve->nr_vcpus; i++) {
-        if (!vcpu_valid(ve, &ve->vcpu[i])) {
-            pv_ve_vcpu_reset(ve, &ve->vcpu[i]);
-            pv_ve_slots_init(&ve->vcpu[i].slots);       /* generations, too */
-        }
+        load_slots(&ve->vcpu[i]);
     }
+    ve->load_broken_off = false;
+    return 0;
 }
 
 const VMStateDescription vmstate_pv_ve_core = {
     .name = "pv-ve/core",
     .version_id = 1,
     .minimum_version_id = 1,
+    .pre_save = pre_save,
     .pre_load = pre_load,
     .post_load = post_load,
     .fields = (const VMStateField[]) {

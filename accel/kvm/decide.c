@@ -33,6 +33,7 @@ void pv_ve_kvm_start_deciding(PvVeForm how)
 
 void pv_ve_kvm_begin(CPUState *cpu)
 {
+    pv_ve_kvm_find_own_pages(cpu);
     cpu->kvm_run->kvm_valid_regs = SYNC;
     pv_ve_kvm_enter_guest(cpu);
 }
@@ -100,38 +101,39 @@ static bool is_runnable(CPUState *cpu)
 }
 
 /*
- * Of a vCPU that is halted only what it touches counts: KVM halts it for other pages, too,
- * which the host has swapped out or never had.  It may be awake by now, and elsewhere.
+ * Of a vCPU that is or may be halted only what it touches counts: KVM halts it for other
+ * pages, too, which the host has swapped out or never had.  It may be awake by now, and
+ * elsewhere.
  *
- * So may one that slept itself, if the message was read late.  Where it does not touch that
- * page, as far as can be told, user mode is believed, as it loses nothing by it.
+ * So may one that slept itself, if the message was read late.  Where it does not touch
+ * that page, as far as can be told, user mode is believed, as it loses nothing by it.
  */
-static bool find_page(CPUState *cpu, void *page, PvVeFault *fault)
+static bool find_page(CPUState *cpu, void *page, bool sure, PvVeFault *fault)
 {
     void *touched = fault->guest.mode ? NULL : pv_ve_kvm_touched(cpu, page, fault);
 
     fault->asked = page || (touched && pv_ve_kvm_is_awaited(touched));
-    if (touched || !page) {
+    if (touched || !sure) {
         return touched;
     }
     fault->guest.event = fault->guest.event || fault->guest.cpl < 3 || !is_runnable(cpu);
     return kvm_physical_memory_addr_from_host(kvm_state, page, &fault->gpa);
 }
 
-static PvVeKick decide_kick(CPUState *cpu, void *page)
+static PvVeKick decide_kick(CPUState *cpu, void *page, bool sure)
 {
     PvVeFault fault = { .guest = guest_state(cpu) };
 
     RCU_READ_LOCK_GUARD();
-    if (!page && !is_runnable(cpu)) {
+    if (!sure && !is_runnable(cpu)) {
         return PV_VE_KICK_LATE;
     }
-    if (!find_page(cpu, page, &fault)) {
+    if (!find_page(cpu, page, sure, &fault)) {
         return fault.guest.mode ? PV_VE_KICK_DECLINED : PV_VE_KICK_LATE;
     }
     switch (pv_ve_fault(cpu, &fault)) {
     case PV_VE_DELIVER:
-        inject_ve(cpu, !page);
+        inject_ve(cpu, !sure);
         return PV_VE_KICK_SENT;
     case PV_VE_BLOCK:
         return PV_VE_KICK_DECLINED;
@@ -161,9 +163,9 @@ static void find_again(CPUState *cpu, void *page)
     }
 }
 
-static void serve_kick(CPUState *cpu, void *page)
+static void serve_kick(CPUState *cpu, void *page, bool sure)
 {
-    PvVeKick result = decide_kick(cpu, page);
+    PvVeKick result = decide_kick(cpu, page, sure);
 
     pv_ve_kvm_learn_from_kick(cpu, page, result);
     if (result != PV_VE_KICK_SENT) {
@@ -194,13 +196,16 @@ static bool left_for_us(CPUState *cpu, int run_ret)
         return false;
     }
     if (kick.due) {
-        serve_kick(cpu, kick.page);
+        serve_kick(cpu, kick.page, kick.sure);
     }
     return true;
 }
 
 int pv_ve_kvm_end(CPUState *cpu, int run_ret)
 {
+    if (!pv_ve_is_armed()) {
+        pv_ve_kvm_forget_own_pages(cpu);
+    }
     while (left_for_us(cpu, run_ret)) {
         pv_ve_kvm_enter(cpu);
         run_ret = kvm_vcpu_ioctl(cpu, KVM_RUN, 0);

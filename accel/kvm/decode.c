@@ -3,9 +3,9 @@
  * pv-ve: what an instruction touches, as far as its general registers tell.
  *
  * The library knows the operands, the implied ones as well.  Left out are for example
- * gathers, whose addresses are in vector registers, what a segment register that is loaded
- * reads, CLZERO and MONITOR, and the end of what XSAVE writes.  An instruction that does
- * less than it could, a masked store for one, counts as if it did all.
+ * gathers, whose addresses are in vector registers, what a segment register that is
+ * loaded reads, CLZERO and MONITOR, and the end of what XSAVE writes.  An instruction
+ * that does less than it could, a masked store for one, counts as if it did all.
  */
 #include "qemu/osdep.h"
 #include "qemu/bitops.h"
@@ -71,7 +71,8 @@ static bool touches_nothing(const Decoded *d)
     bool repeated = in->attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE |
                                       ZYDIS_ATTRIB_HAS_REPNE);
     ZydisRegister count = in->address_width == 64 ? ZYDIS_REGISTER_RCX :
-                          in->address_width == 32 ? ZYDIS_REGISTER_ECX : ZYDIS_REGISTER_CX;
+                          in->address_width == 32 ? ZYDIS_REGISTER_ECX :
+                          ZYDIS_REGISTER_CX;
 
     switch (in->meta.category) {
     case ZYDIS_CATEGORY_NOP:
@@ -101,7 +102,10 @@ static int64_t bit_offset(const Decoded *d)
     return (number >> ctz32(width)) * (width / 8);
 }
 
-/* What PUSH, CALL, POP, RET and their like imply; the prefix for addresses is not for it. */
+/*
+ * What PUSH, CALL, POP, RET and their like imply; the prefix for addresses is not for
+ * it.
+ */
 static bool is_implied_stack(const ZydisDecodedOperand *o)
 {
     return o->visibility == ZYDIS_OPERAND_VISIBILITY_HIDDEN &&
@@ -136,13 +140,14 @@ static int64_t correction(const Decoded *d, const ZydisDecodedOperand *o)
     }
 }
 
-static bool find_access(const Decoded *d, const ZydisDecodedOperand *o, PvVeKvmAccess *access)
+static bool find_access(const Decoded *d, const ZydisDecodedOperand *o,
+                        PvVeKvmAccess *access)
 {
     ZyanU64 offset;
 
     if (o->type != ZYDIS_OPERAND_TYPE_MEMORY || o->mem.type != ZYDIS_MEMOP_TYPE_MEM ||
-        !ZYAN_SUCCESS(ZydisCalcAbsoluteAddressEx(&d->instruction, o, d->rip, &d->registers,
-                                                 &offset))) {
+        !ZYAN_SUCCESS(ZydisCalcAbsoluteAddressEx(&d->instruction, o, d->rip,
+                                                 &d->registers, &offset))) {
         return false;
     }
     if (is_implied_stack(o)) {
@@ -174,7 +179,8 @@ static void init_decoder(ZydisDecoder *decoder, const struct kvm_sregs *sregs)
     }
 }
 
-PvVeKvmDecode pv_ve_kvm_decode(const uint8_t *code, size_t size, const struct kvm_regs *regs,
+PvVeKvmDecode pv_ve_kvm_decode(const uint8_t *code, size_t size,
+                               const struct kvm_regs *regs,
                                const struct kvm_sregs *sregs, PvVeKvmAccess *access,
                                unsigned *nr)
 {
@@ -186,7 +192,8 @@ PvVeKvmDecode pv_ve_kvm_decode(const uint8_t *code, size_t size, const struct kv
     init_decoder(&decoder, sregs);
     status = ZydisDecoderDecodeFull(&decoder, code, size, &d.instruction, d.operand);
     if (!ZYAN_SUCCESS(status)) {
-        return status == ZYDIS_STATUS_NO_MORE_DATA ? PV_VE_KVM_CUT_OFF : PV_VE_KVM_UNKNOWN;
+        return status == ZYDIS_STATUS_NO_MORE_DATA ? PV_VE_KVM_CUT_OFF :
+               PV_VE_KVM_UNKNOWN;
     }
     set_registers(&d.registers, regs);
     if (!touches_nothing(&d)) {

@@ -26,7 +26,8 @@ typedef enum PvVeKvmDecode {
  * writes: @nr of @access, which has room for PV_VE_KVM_MAX_ACCESSES.  Of a repeated one
  * that is the next step.  Any thread.
  */
-PvVeKvmDecode pv_ve_kvm_decode(const uint8_t *code, size_t size, const struct kvm_regs *regs,
+PvVeKvmDecode pv_ve_kvm_decode(const uint8_t *code, size_t size,
+                               const struct kvm_regs *regs,
                                const struct kvm_sregs *sregs, PvVeKvmAccess *access,
                                unsigned *nr);
 

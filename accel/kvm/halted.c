@@ -11,8 +11,8 @@
  *
  * So which vCPUs are halted is found out by looking: when a worker's message comes, and
  * every now and then as long as one of the pages is missing that workers wait for.  One
- * that is halted is kicked, and its thread sees what it touches (touched.c).  A message may
- * be there before its vCPU sleeps; if it can be but one, that is kicked all the same.
+ * that is halted is kicked, and its thread sees what it touches (touched.c).  A message
+ * may be there before its vCPU sleeps; if it can be but one, that is kicked all the same.
  *
  * Of KVM's statistics of a vCPU these tell:
  *
@@ -20,8 +20,8 @@
  *   pf_taken     page faults (nested page faults with two-dimensional paging) so far
  *
  * One that is halted for a page sleeps, and has taken a page fault since it was kicked
- * last.  One that sleeps in its own HLT or WAIT can look the same: then its thread sees it
- * (KVM_GET_MP_STATE), and until its next page fault it is left alone.
+ * last.  One that sleeps in its own HLT or WAIT can look the same: then its thread sees
+ * it (KVM_GET_MP_STATE), and until its next page fault it is left alone.
  *
  * tests/model/halted.pml checks that nobody is overlooked, nor kicked again and again.
  */
@@ -128,7 +128,7 @@ static bool kick_halted(unsigned vcpu)
         return false;
     }
     trace_pv_ve_kvm_halted(vcpu);
-    result = pv_ve_kvm_kick(vcpu, NULL);
+    result = pv_ve_kvm_kick(vcpu, NULL, false);
     if (result == PV_VE_KVM_AWAY) {
         watch.seen[vcpu] = 0;
         event_notifier_set(&watch.news);
@@ -157,7 +157,7 @@ static bool is_anybody_enabled(void)
     return false;
 }
 
-void pv_ve_kvm_worker_blocked(void *page)
+void pv_ve_kvm_worker_blocked(void *page, bool sure)
 {
     bool found;
     int vcpu;
@@ -168,7 +168,7 @@ void pv_ve_kvm_worker_blocked(void *page)
     }
     add_page(page);
     found = look_at_all();
-    if (!found && (vcpu = note_about_to_halt()) >= 0) {
+    if (!found && sure && (vcpu = note_about_to_halt()) >= 0) {
         found = kick_halted(vcpu);
     }
     if ((!found || !watch.looking) && is_anybody_enabled()) {

@@ -7,9 +7,10 @@
  * it.  If #VE may be possible a signal ends its KVM_RUN, and its own thread decides
  * (decide.c).
  *
- * A kick is dear, and one that is declined is pure cost: the vCPU faults on the page
- * again.  So it is not kicked a second time for a page as long as it has hardly left the
- * guest since, and one whose kicks keep being declined is spared for a while.
+ * A kick is dear, and one that is declined or finds the vCPU at no access to that page is
+ * pure cost: the vCPU faults on the page again.  So it is not kicked a second time for a page
+ * as long as it has hardly left the guest since, and one whose kicks keep being declined is
+ * spared for a while.
  */
 #include "qemu/osdep.h"
 #include <sys/syscall.h>
@@ -22,8 +23,8 @@
 /* So many faults of a vCPU at most are passed over after a kick that was declined. */
 #define MAX_SPARED 16
 /*
- * Exits from the guest after which it is most likely still at the access that was declined:
- * one is the fault itself, one may be the host's.
+ * Exits from the guest after which it is most likely still at the access that was
+ * declined: one is the fault itself, one may be the host's.
  */
 #define SAME_ACCESS 2
 
@@ -35,7 +36,8 @@ typedef struct Kick {
     bool sent;                  /* a signal of ours has not yet ended a KVM_RUN */
     bool due;                   /* it is to be decided, for this KVM_RUN ... */
     void *page;                 /* ... about this page; NULL: it is halted for any */
-    void *declined;             /* that of the last kick, if it was declined ... */
+    bool sure;                  /* it was this vCPU's thread that touched the page */
+    void *declined;             /* that of the last kick, if it led to nothing ... */
     uint64_t exits;             /* ... and what had been counted then */
     unsigned penalty;           /* how many faults the next decline costs */
     unsigned spare;             /* how many of them are left */
@@ -43,6 +45,7 @@ typedef struct Kick {
 
 static Kick *kicks;             /* by index */
 static unsigned nr_kicks;
+static bool in_vain;            /* all of them */
 
 void pv_ve_kvm_start_kicks(void)
 {
@@ -69,9 +72,14 @@ void pv_ve_kvm_remove_kicks(unsigned vcpu)
     QEMU_LOCK_GUARD(&k->lock);
     assert(!k->in_guest);
     qatomic_set(&k->thread_id, 0);
-    k->sent = k->due = false;
+    k->sent = k->due = k->sure = false;
     k->page = k->declined = NULL;
     k->exits = k->penalty = k->spare = 0;
+}
+
+void pv_ve_kvm_never_kick(void)
+{
+    in_vain = true;
 }
 
 unsigned pv_ve_kvm_nr_vcpus(void)
@@ -109,11 +117,14 @@ static uint64_t exits_of(unsigned vcpu)
     return pv_ve_kvm_read_stat(vcpu, PV_VE_KVM_EXITS);
 }
 
-/* Lock held.  True if experience has shown that it would be in vain. */
+/* Lock held.  True if experience has shown that a kick would be declined. */
 static bool spare_fault(unsigned vcpu, void *page)
 {
     Kick *k = &kicks[vcpu];
 
+    if (in_vain) {
+        return true;
+    }
     /* Of one that is halted halted.c sees whether it has faulted since. */
     if (page && k->declined == page && exits_of(vcpu) - k->exits <= SAME_ACCESS) {
         return true;
@@ -129,7 +140,7 @@ static bool spare_fault(unsigned vcpu, void *page)
  * KVM leaves the registers in kvm_run by itself, so the signal is all it takes.
  * Cheaper than pthread_kill(), which masks signals.
  */
-PvVeKvmKick pv_ve_kvm_kick(unsigned vcpu, void *page)
+PvVeKvmKick pv_ve_kvm_kick(unsigned vcpu, void *page, bool sure)
 {
     Kick *k = &kicks[vcpu];
     bool spared;
@@ -141,6 +152,7 @@ PvVeKvmKick pv_ve_kvm_kick(unsigned vcpu, void *page)
         spared = spare_fault(vcpu, page);
         if (!spared) {
             k->page = page;
+            k->sure = sure;
             k->due = k->sent = true;
             syscall(SYS_tgkill, getpid(), k->thread_id, SIG_IPI);
         }
@@ -175,6 +187,7 @@ PvVeKvmTaken pv_ve_kvm_leave_guest(CPUState *cpu, bool interrupted)
     k->in_guest = false;
     taken.ours = k->sent && interrupted;
     taken.page = k->page;
+    taken.sure = k->sure;
     taken.due = k->due;
     k->due = false;
     k->sent = k->sent && !taken.ours;       /* else it ends the next KVM_RUN */
@@ -186,9 +199,11 @@ void pv_ve_kvm_learn_from_kick(CPUState *cpu, void *page, PvVeKick result)
     Kick *k = kick_of(cpu);
 
     QEMU_LOCK_GUARD(&k->lock);
-    if (result == PV_VE_KICK_DECLINED) {
+    if (result == PV_VE_KICK_DECLINED || (result == PV_VE_KICK_LATE && page)) {
         k->declined = page;
         k->exits = exits_of(cpu->cpu_index);
+    }
+    if (result == PV_VE_KICK_DECLINED) {
         k->penalty = MIN(MAX(1, 2 * k->penalty), MAX_SPARED);
         k->spare = k->penalty - 1;
     } else if (result == PV_VE_KICK_SENT) {

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * pv-ve: the KVM end, for an unmodified host kernel (Linux 6.2 or newer): what the host
- * must offer, CPUID, MSRs, WAIT and the notification.  Faults are in the other files.
+ * pv-ve: the KVM end, for an unmodified host kernel (as a rule Linux 6.2 or newer): what the
+ * host must offer, CPUID, MSRs, WAIT and the notification.  Faults are in the other files.
  */
 #include "qemu/osdep.h"
-#include <sys/utsname.h>
 #include "qapi/error.h"
 #include "qemu/error-report.h"
 #include "cpu.h"
@@ -30,16 +29,6 @@ static bool in_use(void)
 }
 
 /* ---- What it takes ------------------------------------------------------ */
-
-/* From 6.2 on a signal interrupts a vCPU's wait in userfaultfd; no capability says so. */
-static bool can_interrupt_faults(void)
-{
-    struct utsname host;
-    int major, minor;
-
-    return uname(&host) == 0 && sscanf(host.release, "%d.%d", &major, &minor) == 2 &&
-           (major > 6 || (major == 6 && minor >= 2));
-}
 
 static bool host_form(PvVeForm *form)
 {
@@ -68,13 +57,11 @@ static bool usable(Error **errp)
         return false;
     }
     if (!host_form(&form)) {
-        error_setg(errp, "pv-ve knows how to give vector 20 to KVM on Intel, AMD and Hygon "
-                   "processors only; use -accel tcg");
+        error_setg(errp, "pv-ve knows how to give vector 20 to KVM on Intel, AMD and "
+                   "Hygon processors only; use -accel tcg");
         return false;
     }
-    if (!can_interrupt_faults()) {
-        lacks = "interruptible page faults (Linux 6.2)";
-    } else if (!filter_msr) {
+    if (!filter_msr) {
         lacks = "KVM_CAP_X86_USER_SPACE_MSR";
     } else if ((kvm_check_extension(kvm_state, KVM_CAP_SYNC_REGS) & sync) != sync) {
         lacks = "KVM_CAP_SYNC_REGS with registers and events";
@@ -84,11 +71,11 @@ static bool usable(Error **errp)
         lacks = "KVM_CAP_EXCEPTION_PAYLOAD";
     }
     if (lacks) {
-        error_setg(errp, "pv-ve: this host's KVM lacks %s; use a newer kernel, or -accel tcg",
-                   lacks);
+        error_setg(errp, "pv-ve: this host's KVM lacks %s; use a newer kernel, or "
+                   "-accel tcg", lacks);
         return false;
     }
-    return pv_ve_kvm_find_stats(errp);
+    return pv_ve_kvm_find_stats(errp) && pv_ve_kvm_can_interrupt_faults(errp);
 }
 
 /* ---- CPUID ---------------------------------------------------------------- */
@@ -140,8 +127,8 @@ static void add_leaves(CPUState *cpu, run_on_cpu_data data)
         ret = kvm_vcpu_ioctl(cpu, KVM_SET_CPUID2, all);
     }
     if (ret < 0) {
-        warn_report("pv-ve: vCPU %d goes without, as KVM does not take its CPUID leaves: %s",
-                    cpu->cpu_index, strerror(-ret));
+        warn_report("pv-ve: vCPU %d goes without, as KVM does not take its CPUID leaves: "
+                    "%s", cpu->cpu_index, strerror(-ret));
     }
 }
 
@@ -149,6 +136,7 @@ static void vcpu_added(CPUState *cpu)
 {
     pv_ve_kvm_add_stats(cpu);
     pv_ve_kvm_add_kicks(cpu);
+    pv_ve_kvm_forget_own_pages(cpu);
     run_on_cpu(cpu, add_leaves, RUN_ON_CPU_NULL);
 }
 
@@ -187,6 +175,7 @@ static bool wrmsr(X86CPU *x86, uint32_t msr, uint64_t value)
     switch (pv_ve_wrmsr(cpu, msr, value, is_wait ? rip_of(cpu) : 0)) {
     case PV_VE_MSR_OK:
         if (msr == PV_VE_FIRST_MSR + PV_VE_MSR_CONTROL && value & PV_VE_CTL_ENABLE) {
+            pv_ve_kvm_forget_own_pages(cpu);
             pv_ve_kvm_look_again();
         }
         return true;
@@ -234,8 +223,10 @@ static void start(OnOffAuto as_exception)
         }
     }
     pv_ve_kvm_start_kicks();
+    pv_ve_kvm_start_own_pages();
     pv_ve_kvm_start_stats();
     pv_ve_kvm_start_watch();
+    pv_ve_kvm_start_telling();
     pv_ve_kvm_start_deciding(form);
 }
 

@@ -39,6 +39,8 @@ void pv_ve_kvm_start_kicks(void);
 /* A vCPU has been made; one has gone.  BQL held. */
 void pv_ve_kvm_add_kicks(CPUState *cpu);
 void pv_ve_kvm_remove_kicks(unsigned vcpu);
+/* No kick is of use on this host.  BQL held, before there are any. */
+void pv_ve_kvm_never_kick(void);
 unsigned pv_ve_kvm_nr_vcpus(void);
 /* Whose thread is @tid?  -1: no vCPU's.  Any thread. */
 int pv_ve_kvm_vcpu_of_thread(uint32_t tid);
@@ -47,16 +49,17 @@ bool pv_ve_kvm_in_guest(unsigned vcpu);
 
 typedef enum PvVeKvmKick {
     PV_VE_KVM_KICKED,
-    PV_VE_KVM_SPARED,           /* experience has shown that it would be in vain */
+    PV_VE_KVM_SPARED,           /* experience has shown that it would be declined */
     PV_VE_KVM_AWAY,             /* not in the guest, or kicked already */
 } PvVeKvmKick;
 
 /*
  * Let the vCPU's thread decide about a #VE: for the missing page at host address @page, for
  * which it sleeps itself, or, if that is NULL, for what its instruction touches, as KVM has
- * halted it or is about to.  Any thread, in an RCU critical section.
+ * halted it or is about to.  Without @sure it may be another thread that waits for @page.
+ * Any thread, in an RCU critical section.
  */
-PvVeKvmKick pv_ve_kvm_kick(unsigned vcpu, void *page);
+PvVeKvmKick pv_ve_kvm_kick(unsigned vcpu, void *page, bool sure);
 
 /* In @cpu's thread: it is about to enter KVM_RUN, and may be kicked. */
 void pv_ve_kvm_enter_guest(CPUState *cpu);
@@ -66,6 +69,7 @@ typedef struct PvVeKvmTaken {
     bool ours;                  /* our signal ended it */
     bool due;                   /* it is to be decided ... */
     void *page;                 /* ... about this page; NULL: it is halted for any */
+    bool sure;                  /* it was its own thread that touched the page */
 } PvVeKvmTaken;
 
 /* In @cpu's thread: KVM_RUN has returned, @interrupted by some signal or not. */
@@ -73,11 +77,30 @@ PvVeKvmTaken pv_ve_kvm_leave_guest(CPUState *cpu, bool interrupted);
 /* What those who kick are to learn from what became of a kick.  In @cpu's thread. */
 void pv_ve_kvm_learn_from_kick(CPUState *cpu, void *page, PvVeKick result);
 
+/* ---- probe.c ---- */
+
+/*
+ * Can a signal take a vCPU out of its wait for a missing page?  The error says what to change.
+ * BQL held.
+ */
+bool pv_ve_kvm_can_interrupt_faults(Error **errp);
+
+/* ---- own.c ---- */
+
+/* BQL held, once. */
+void pv_ve_kvm_start_own_pages(void);
+/* In @cpu's thread, as it enters the guest while pages are missing. */
+void pv_ve_kvm_find_own_pages(CPUState *cpu);
+/* They may have changed: to be found again.  In @cpu's thread, or before it has run. */
+void pv_ve_kvm_forget_own_pages(CPUState *cpu);
+/* Is it one that KVM itself touches for this vCPU, as far as known?  Any thread. */
+bool pv_ve_kvm_is_own_page(unsigned vcpu, void *page);
+
 /* ---- touched.c ---- */
 
 /*
- * Which missing page does the instruction touch at which @cpu stands?  Only @page counts if
- * that is not NULL.  Returns the page, an address of the host, and gpa, gla and
+ * Which missing page does the instruction touch at which @cpu stands?  Only @page counts
+ * if that is not NULL.  Returns the page, an address of the host, and gpa, gla and
  * qualification of @fault say how; NULL if there is none.  With its registers in kvm_run
  * and in long mode; in its thread, in an RCU critical section.
  */
@@ -89,10 +112,10 @@ void *pv_ve_kvm_touched(CPUState *cpu, void *page, PvVeFault *fault);
 void pv_ve_kvm_start_watch(void);
 /*
  * A kernel worker waits for the missing page at host address @page, and KVM has halted
- * the vCPU that touched it.  In the thread that reads of the fault, in an RCU critical
- * section.
+ * the vCPU that touched it.  Without @sure that may be a vCPU's thread which waits itself.  In
+ * the thread that reads of the fault, in an RCU critical section.
  */
-void pv_ve_kvm_worker_blocked(void *page);
+void pv_ve_kvm_worker_blocked(void *page, bool sure);
 /* Does a worker wait for the missing page at this address of the host?  Any thread. */
 bool pv_ve_kvm_is_awaited(void *page);
 /* Nothing was decided about its last kick: if it is halted, it is to be found again. */
@@ -102,6 +125,8 @@ void pv_ve_kvm_look_again(void);
 
 /* ---- blocked.c ---- */
 
+/* BQL held, once. */
+void pv_ve_kvm_start_telling(void);
 /* PvVeAccel.blocked */
 PvVeBlocked pv_ve_kvm_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid);
 
@@ -110,7 +135,7 @@ PvVeBlocked pv_ve_kvm_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid);
 /* How the host's processors take vector 20 as an injected event. */
 typedef enum PvVeForm {
     PV_VE_AS_EXCEPTION,         /* Intel: VM entry wants IF set for an interrupt */
-    PV_VE_AS_INTERRUPT,         /* AMD: EVENTINJ refuses an exception that it does not know */
+    PV_VE_AS_INTERRUPT,         /* AMD: EVENTINJ refuses an unknown exception */
 } PvVeForm;
 
 /* BQL held, once, last of all: from now on KVM_RUN is ours, too. */

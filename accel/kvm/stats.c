@@ -20,8 +20,8 @@ static const char *const stat_name[PV_VE_KVM_NR_STATS] = {
 static off_t stat_at[PV_VE_KVM_NR_STATS];   /* in the file; the same for all vCPUs */
 
 /*
- * By index, -1 until there is such a vCPU.  Descriptors of our own, which stay when a vCPU
- * is unplugged: QEMU closes its own while others read, and the number may be another
+ * By index, -1 until there is such a vCPU.  Descriptors of our own, which stay when a
+ * vCPU is unplugged: QEMU closes its own while others read, and the number may be another
  * file's then.
  */
 static int *stats_fd;

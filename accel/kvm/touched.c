@@ -4,12 +4,12 @@
  *
  * KVM tells the page at most, and nothing if a worker waits for it.  But the vCPU stands
  * at the instruction: what that fetches, reads and writes is looked up in the guest's own
- * paging structures.  A structure that is missing itself is the answer, too: then the walk
- * to it is what the processor could not finish.
+ * paging structures.  A structure that is missing itself is the answer, too: then the
+ * walk to it is what the processor could not finish.
  *
  * What is found is a page that the instruction needs, whatever the vCPU was halted for,
- * unless it would take another exception first, or masks that part.  Nothing that is missing
- * is touched for it.
+ * unless it would take another exception first, or masks that part.  Nothing that is
+ * missing is touched for it.
  */
 #include "qemu/osdep.h"
 #include "cpu.h"
@@ -21,7 +21,10 @@
 
 #define ADDRESS_MASK (MAKE_64BIT_MASK(12, 40))
 
-/* What an access needs first: a paging structure that is missing, else the memory itself. */
+/*
+ * What an access needs first: a paging structure that is missing, else the memory
+ * itself.
+ */
 typedef struct Needed {
     hwaddr gpa;
     void *host;
@@ -67,7 +70,8 @@ static bool find_needed(const struct kvm_sregs *sregs, uint64_t gla, Needed *n)
 }
 
 /* Its page, if that is missing and the one that counts; then @fault is filled in. */
-static void *take(const Needed *n, void *only, uint64_t gla, uint32_t kind, PvVeFault *fault)
+static void *take(const Needed *n, void *only, uint64_t gla, uint32_t kind,
+                  PvVeFault *fault)
 {
     void *page = n->missing ? pv_ve_page_start(n->host) : NULL;
 
@@ -87,9 +91,11 @@ typedef struct Instruction {
     unsigned nr;
 } Instruction;
 
-/* False if it cannot be read as a whole: then @n and @gla are what is in the way, if any. */
-static bool read_instruction(const struct kvm_sync_regs *s, Instruction *in, uint64_t *gla,
-                             Needed *n)
+/*
+ * False if it cannot be read as a whole: then @n and @gla are what is in the way, if any.
+ */
+static bool read_instruction(const struct kvm_sync_regs *s, Instruction *in,
+                             uint64_t *gla, Needed *n)
 {
     uint64_t start = s->regs.rip + (s->sregs.cs.l ? 0 : s->sregs.cs.base);
     PvVeKvmDecode result = PV_VE_KVM_CUT_OFF;
@@ -102,10 +108,12 @@ static bool read_instruction(const struct kvm_sync_regs *s, Instruction *in, uin
         if (!find_needed(&s->sregs, *gla, n) || n->missing) {
             return false;
         }
-        more = MIN(sizeof(in->code) - size, TARGET_PAGE_SIZE - (*gla & ~TARGET_PAGE_MASK));
+        more = MIN(sizeof(in->code) - size,
+                   TARGET_PAGE_SIZE - (*gla & ~TARGET_PAGE_MASK));
         memcpy(&in->code[size], n->host, more);
         size += more;
-        result = pv_ve_kvm_decode(in->code, size, &s->regs, &s->sregs, in->access, &in->nr);
+        result = pv_ve_kvm_decode(in->code, size, &s->regs, &s->sregs, in->access,
+                                  &in->nr);
     }
     n->host = NULL;
     return result == PV_VE_KVM_DECODED;

@@ -59,6 +59,7 @@ struct pv_ve_fault {
 	u32 generation;
 	u64 gpa;
 	u64 gla;		/* 0 if the host did not tell */
+	bool fetch;		/* of an instruction, for all that the host told */
 	u32 epoch;		/* the CPU's when #VE was taken */
 };
 
@@ -121,13 +122,15 @@ void pv_ve_free(void);
 enum pv_ve_result pv_ve_park(const struct pv_ve_fault *f, bool user);
 enum pv_ve_result pv_ve_wait(const struct pv_ve_fault *f);
 bool pv_ve_any_in_kernel(void);
+/* From now on who would sleep in the kernel stops its CPU instead, or no more. */
+void pv_ve_keep_kernel_awake(bool awake);
 void pv_ve_release(struct pv_ve_cpu *cpu);
 void pv_ve_take_done(struct pv_ve_cpu *cpu);
 void pv_ve_wake_all(struct pv_ve_cpu *cpu);
 
 /* failed.c */
 bool pv_ve_find_search(void);
-bool pv_ve_has_fixup(unsigned long ip);
+bool pv_ve_goes_on_without(struct pt_regs *regs, const struct pv_ve_fault *f);
 bool pv_ve_in_module(unsigned long ip);
 void pv_ve_sigbus(struct pt_regs *regs, const struct pv_ve_fault *f);
 

@@ -5,12 +5,16 @@
 #include "driver.h"
 
 #include <linux/extable.h>
+#include <linux/irqflags.h>
 #include <linux/kprobes.h>
 #include <linux/mm.h>
 #include <linux/mmap_lock.h>
+#include <linux/pgtable.h>
 #include <linux/ptrace.h>
 #include <linux/sched/signal.h>
 #include <linux/static_call.h>
+#include <asm/extable.h>
+#include <asm/trapnr.h>
 
 #define BATCH 64
 
@@ -23,12 +27,18 @@ static const struct exception_table_entry *no_entry(unsigned long ip)
 	return NULL;
 }
 
+static int no_fixup(struct pt_regs *regs, int trap, unsigned long code, unsigned long address)
+{
+	return 0;
+}
+
 static bool not_in_module(unsigned long ip)
 {
 	return false;
 }
 
 DEFINE_STATIC_CALL(pv_ve_search, no_entry);
+DEFINE_STATIC_CALL(pv_ve_fixup, no_fixup);
 DEFINE_STATIC_CALL(pv_ve_is_module_text, not_in_module);
 
 /* The probe is never armed: with ftrace off by its sysctl it could not be disarmed. */
@@ -45,11 +55,13 @@ static void *find_function(const char *name)
 bool pv_ve_find_search(void)
 {
 	void *search = find_function("search_exception_tables");
+	void *fixup = find_function("fixup_exception");
 	void *is_module_text = find_function("is_module_text_address");
 
-	if (!search)
+	if (!search || !fixup)
 		return false;
 	static_call_update(pv_ve_search, (typeof(&no_entry))search);
+	static_call_update(pv_ve_fixup, (typeof(&no_fixup))fixup);
 	if (is_module_text)
 		static_call_update(pv_ve_is_module_text,
 				   (typeof(&not_in_module))is_module_text);
@@ -58,9 +70,35 @@ bool pv_ve_find_search(void)
 	return true;
 }
 
-bool pv_ve_has_fixup(unsigned long ip)
+/*
+ * Is the entry for an operand that may be missing?  Others are for what an instruction makes
+ * of its operand, and would only hide that it was not there.
+ */
+static bool is_for_operand(const struct exception_table_entry *entry)
 {
-	return static_call(pv_ve_search)(ip);
+	switch (entry->data & EX_DATA_TYPE_MASK) {
+	case EX_TYPE_DEFAULT:
+	case EX_TYPE_FAULT:
+	case EX_TYPE_UACCESS:
+	case EX_TYPE_BPF:
+	case EX_TYPE_DEFAULT_MCE_SAFE:
+	case EX_TYPE_FAULT_MCE_SAFE:
+	case EX_TYPE_IMM_REG:
+	case EX_TYPE_UCOPY_LEN:
+	case EX_TYPE_ZEROPAD:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The kernel's code goes on without what it has not got, if it is made for that. */
+bool pv_ve_goes_on_without(struct pt_regs *regs, const struct pv_ve_fault *f)
+{
+	const struct exception_table_entry *entry = static_call(pv_ve_search)(regs->ip);
+
+	return entry && !f->fetch && is_for_operand(entry) &&
+	       static_call(pv_ve_fixup)(regs, X86_TRAP_VE, 0, f->gla);
 }
 
 bool pv_ve_in_module(unsigned long ip)
@@ -83,10 +121,38 @@ static int find_in(unsigned long start, int count, unsigned long pfn)
 	return found >= 0 ? found : got > 0 ? -got : -1;
 }
 
-static unsigned long find_in_range(unsigned long start, unsigned long end,
-				   unsigned long pfn)
+/*
+ * Behind what has no page tables at this address; the address itself if it has all.  As for
+ * get_user_pages_fast_only(), no table is freed while interrupts are off.
+ */
+static unsigned long skip_hole(struct mm_struct *mm, unsigned long at)
 {
-	while (start < end) {
+	pgd_t *pgd = pgd_offset(mm, at);
+	p4d_t *p4d;
+	pud_t *pud;
+	pmd_t *pmd;
+
+	guard(irqsave)();
+	if (pgd_none(READ_ONCE(*pgd)))
+		return (at & PGDIR_MASK) + PGDIR_SIZE;
+	p4d = p4d_offset(pgd, at);
+	if (p4d_none(READ_ONCE(*p4d)))
+		return (at & P4D_MASK) + P4D_SIZE;
+	pud = pud_offset(p4d, at);
+	if (pud_none(READ_ONCE(*pud)))
+		return (at & PUD_MASK) + PUD_SIZE;
+	if (pud_leaf(READ_ONCE(*pud)))
+		return at;
+	pmd = pmd_offset(pud, at);
+	if (pmd_none(READ_ONCE(*pmd)))
+		return (at & PMD_MASK) + PMD_SIZE;
+	return at;
+}
+
+static unsigned long find_in_range(struct mm_struct *mm, unsigned long start,
+				   unsigned long end, unsigned long pfn)
+{
+	while ((start = skip_hole(mm, start)) < end) {
 		int count = min_t(unsigned long, BATCH, (end - start) >> PAGE_SHIFT);
 		int at = find_in(start, count, pfn);
 
@@ -108,7 +174,7 @@ static unsigned long find_in_mm(struct mm_struct *mm, unsigned long pfn)
 
 	mmap_read_lock(mm);
 	for (vma = find_vma(mm, 0); vma && !found; vma = find_vma(mm, vma->vm_end))
-		found = find_in_range(vma->vm_start, vma->vm_end, pfn);
+		found = find_in_range(mm, vma->vm_start, vma->vm_end, pfn);
 	mmap_read_unlock(mm);
 	return found;
 }

@@ -111,15 +111,11 @@ static void rest(void)
 		halt();
 }
 
-/*
- * The page of an access in the kernel never comes.  True if the access is to
- * be tried again, false if the exception table knows what to do.
- */
-static bool failed_in_kernel(struct pt_regs *regs, const struct pv_ve_fault *f,
-			     bool slept)
+/* The page of an access in the kernel never comes. */
+static void failed_in_kernel(struct pt_regs *regs, const struct pv_ve_fault *f, bool slept)
 {
-	if (pv_ve_has_fixup(regs->ip))
-		return false;
+	if (pv_ve_goes_on_without(regs, f))
+		return;
 	/* No way to go on, but others can.  The page may come back. */
 	pr_err_ratelimited("%s[%d]: page %#llx failed, needed at %pS\n", current->comm,
 			   current->pid, f->gpa, (void *)regs->ip);
@@ -127,7 +123,6 @@ static bool failed_in_kernel(struct pt_regs *regs, const struct pv_ve_fault *f,
 		schedule_timeout_idle(HZ);
 	else
 		rest();
-	return true;
 }
 
 bool pv_ve_handle(struct pt_regs *regs, struct ve_info *ve)
@@ -138,6 +133,7 @@ bool pv_ve_handle(struct pt_regs *regs, struct ve_info *ve)
 		.generation = ve_generation(ve),
 		.gpa = ve->gpa,
 		.gla = ve->gla,
+		.fetch = ve->exit_qual & PV_VE_Q_FETCH,
 		.epoch = ve_epoch(ve),
 	};
 	bool user = user_mode(regs);
@@ -155,8 +151,9 @@ bool pv_ve_handle(struct pt_regs *regs, struct ve_info *ve)
 	if (result != PV_VE_GONE)
 		return true;
 	pv_ve_inc(PV_VE_N_FAILED);
-	if (!user)
-		return failed_in_kernel(regs, &f, sleeps);
-	pv_ve_sigbus(regs, &f);
+	if (user)
+		pv_ve_sigbus(regs, &f);
+	else
+		failed_in_kernel(regs, &f, sleeps);
 	return true;
 }

@@ -136,18 +136,11 @@ static void sleep(const struct pv_ve_fault *f, struct sleeper *s, unsigned int s
 	__set_current_state(TASK_RUNNING);
 }
 
-static atomic_t asleep_in_kernel;
-
-bool pv_ve_any_in_kernel(void)
-{
-	return atomic_read(&asleep_in_kernel);
-}
-
 /*
  * In user mode any signal ends the sleep; the access is tried again after it.
  * In the kernel none does, nor does the task count as hung or as load.
  */
-enum pv_ve_result pv_ve_park(const struct pv_ve_fault *f, bool user)
+static enum pv_ve_result park(const struct pv_ve_fault *f, bool user)
 {
 	struct sleeper s = { .task = current };
 	enum pv_ve_result result = enter_slot(f, &s);
@@ -158,11 +151,51 @@ enum pv_ve_result pv_ve_park(const struct pv_ve_fault *f, bool user)
 		return result;
 	}
 	pv_ve_inc(user ? PV_VE_N_PARKED_USER : PV_VE_N_PARKED_KERNEL);
-	atomic_add(!user, &asleep_in_kernel);
 	sleep(f, &s, user ? TASK_INTERRUPTIBLE : TASK_IDLE);
-	atomic_sub(!user, &asleep_in_kernel);
 	return s.result;
 }
+
+/* ---- Tasks asleep in the kernel, which cannot be frozen ---------------------- */
+
+static atomic_t asleep_in_kernel;
+static bool kernel_stays_awake;
+
+/* Each side writes its own, then looks at the other's: no sleeper is overlooked. */
+static bool begin_kernel_sleep(void)
+{
+	atomic_inc(&asleep_in_kernel);
+	smp_mb__after_atomic();
+	if (!READ_ONCE(kernel_stays_awake))
+		return true;
+	atomic_dec(&asleep_in_kernel);
+	return false;
+}
+
+bool pv_ve_any_in_kernel(void)
+{
+	return atomic_read(&asleep_in_kernel);
+}
+
+void pv_ve_keep_kernel_awake(bool awake)
+{
+	WRITE_ONCE(kernel_stays_awake, awake);
+	smp_mb();		/* before pv_ve_any_in_kernel() */
+}
+
+enum pv_ve_result pv_ve_park(const struct pv_ve_fault *f, bool user)
+{
+	enum pv_ve_result result;
+
+	if (user)
+		return park(f, user);
+	if (!begin_kernel_sleep())
+		return pv_ve_wait(f);
+	result = park(f, user);
+	atomic_dec(&asleep_in_kernel);
+	return result;
+}
+
+/* ---- CPUs that wait --------------------------------------------------------- */
 
 static bool still_waits(const struct pv_ve_fault *f)
 {

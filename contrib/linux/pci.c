@@ -7,7 +7,8 @@
  * when tasks are frozen, and not before: one that sleeps in user mode is frozen
  * as it sleeps, and awake it would only stop its CPU until the page is there.
  * One that sleeps in the kernel may hold locks and cannot be frozen, and freezing
- * fails if that takes long.  So both begin when nobody does.
+ * fails if that takes long.  So both begin when nobody does, and until they are over
+ * such a task waits as if it could not sleep.
  */
 #include "driver.h"
 
@@ -68,11 +69,16 @@ static int resume(struct device *dev)
 
 static DEFINE_SIMPLE_DEV_PM_OPS(pm_ops, suspend, resume);
 
+/* Until tasks have thawed nobody goes to sleep there again. */
 static int wait_for_kernel(void)
 {
-	while (pv_ve_any_in_kernel())
-		if (msleep_interruptible(10) || signal_pending(current))
+	pv_ve_keep_kernel_awake(true);
+	while (pv_ve_any_in_kernel()) {
+		if (msleep_interruptible(10) || signal_pending(current)) {
+			pv_ve_keep_kernel_awake(false);
 			return -EINTR;
+		}
+	}
 	return 0;
 }
 
@@ -83,6 +89,11 @@ static int on_sleep(struct notifier_block *block, unsigned long event, void *unu
 	case PM_HIBERNATION_PREPARE:
 	case PM_RESTORE_PREPARE:
 		return notifier_from_errno(wait_for_kernel());
+	case PM_POST_SUSPEND:
+	case PM_POST_HIBERNATION:
+	case PM_POST_RESTORE:
+		pv_ve_keep_kernel_awake(false);
+		return NOTIFY_OK;
 	default:
 		return NOTIFY_DONE;
 	}

@@ -24,7 +24,6 @@ class Serial:
     def __init__(self, name, log):
         self.name = name
         self.near, self.far = socket.socketpair()
-        os.set_inheritable(self.far.fileno(), True)
         self.log = open(log, "wb")
         self.lines = []
         self.seen = 0               # lines before this one were already waited for
@@ -35,6 +34,10 @@ class Serial:
     def arguments(self):
         return ["-chardev", f"socket,id=serial0,fd={self.far.fileno()}",
                 "-serial", "chardev:serial0"]
+
+    def offer(self):
+        """The next program takes it over, and no other: it ends with that one."""
+        os.set_inheritable(self.far.fileno(), True)
 
     def start(self):
         self.far.close()
@@ -121,6 +124,7 @@ class Vm:
 
     def __enter__(self):
         try:
+            self.serial.offer()
             self.machine.launch()
             self.serial.start()
         except BaseException:

@@ -67,7 +67,7 @@ class Image:
         (bin_ / "sh").symlink_to("busybox")
         shutil.copy(HERE / "port", bin_ / "port")
         shutil.copy(HERE / "init", self.root / "init")
-        for name in "relay", "spin", "hole":
+        for name in "relay", "spin", "hole", "namespace":
             run(f"the bed's {name}", os.environ.get("CC", "cc"), "-O2", "-Wall", "-Wextra",
                 "-Werror", "-o", str(bin_ / name), str(HERE / f"{name}.c"))
             self.add_libraries(bin_ / name)

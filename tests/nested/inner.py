@@ -33,15 +33,16 @@ class InnerSerial(Serial):
 class InnerMachine:
     """What Vm uses of QEMUMachine."""
 
-    def __init__(self, bed, name, args):
+    def __init__(self, bed, name, args, within):
         self.bed = bed
         self.name = name
         self.args = args
+        self.within = within
         self._subp = self._qmp = None
 
     def launch(self):
         """Returns the stream of the serial port."""
-        script = ("exec qemu -L /share -display none -vga none "
+        script = (f"exec {self.within} qemu -L /share -display none -vga none "
                   "-chardev serial,id=mon,path=$mon -mon chardev=mon,mode=control "
                   "-chardev serial,id=serial0,path=$serial -serial chardev:serial0 " +
                   shlex.join(self.args))
@@ -99,7 +100,7 @@ class InnerMachine:
 class InnerVm(Vm):
     """
     Like Vm, under KVM.  `accel` can have more of KVM's properties; paths in `args` are
-    the bed's.
+    the bed's.  `within`: a command that runs QEMU.
     """
 
     LOCAL = False
@@ -107,7 +108,7 @@ class InnerVm(Vm):
 
     def __init__(self, bed, name, *,    # pylint: disable=super-init-not-called
                  memory="256M", vcpus=1, append="", device="", accel="kvm",
-                 args=()):
+                 args=(), within=""):
         self.name = name
         self.log = os.path.join(bed.config.work, name)
         self.serial = None
@@ -117,7 +118,7 @@ class InnerVm(Vm):
             arguments += ["-kernel", "/guest.elf", "-append", append]
         if device is not None:
             arguments += ["-device", ",".join(["pv-ve", "id=ve", *filter(None, [device])])]
-        self.machine = InnerMachine(bed, name, [*arguments, *args])
+        self.machine = InnerMachine(bed, name, [*arguments, *args], within)
         self.events = []
 
     def __enter__(self):

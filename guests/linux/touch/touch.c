@@ -1,17 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * Code of a module that touches a page: who reads its parameter `value` makes it do
- * so, in `atomic` with preemption off, in `interrupt` in the midst of an interrupt that
- * lets others come; `gpa` tells which page that is.
+ * Code of a module that touches a page, in ways that others do: who reads its parameter
+ *
+ *   value      makes it do so,
+ *   atomic     with preemption off,
+ *   interrupt  in the midst of an interrupt that lets others come,
+ *   across     in a load that begins in the page before, and does without the rest,
+ *   within     in such a load that begins in the page itself,
+ *   fetch      because an instruction that may fail is in it, not its operand.
+ *
+ * `gpa` tells which page that is, `code` which page of fetch.
  */
 #include <linux/gfp.h>
 #include <linux/io.h>
 #include <linux/irq_work.h>
 #include <linux/irqflags.h>
+#include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/objtool.h>
 #include <linux/preempt.h>
 #include <linux/sysfs.h>
+#include <asm/asm.h>
+#include <asm/word-at-a-time.h>
 
+static char *before;		/* a page of ones, and behind it */
 static u64 *page;
 
 static int get_value(char *buffer, const struct kernel_param *param)
@@ -47,6 +59,45 @@ static int get_interrupt(char *buffer, const struct kernel_param *param)
 	return sysfs_emit(buffer, "%llu\n", found);
 }
 
+static int get_across(char *buffer, const struct kernel_param *param)
+{
+	return sysfs_emit(buffer, "%#lx\n", load_unaligned_zeropad((char *)page - 3));
+}
+
+static int get_within(char *buffer, const struct kernel_param *param)
+{
+	return sysfs_emit(buffer, "%lu\n", load_unaligned_zeropad(page));
+}
+
+/* It alone is in its page; 0 if the exception table was asked. */
+u64 touch_fetch(const u64 *operand);
+asm("	.pushsection .text\n"
+    "	.p2align 12, 0xcc\n"
+    "	.type touch_fetch, @function\n"
+    "touch_fetch:\n"
+    ANNOTATE_NOENDBR
+    "1:	mov (%rdi), %rax\n"
+    "	" ASM_RET
+    "2:	xor %eax, %eax\n"
+    "	" ASM_RET
+    "	.size touch_fetch, . - touch_fetch\n"
+    "	.p2align 12, 0xcc\n"
+    "	.popsection\n"
+    _ASM_EXTABLE(1b, 2b));
+
+static int get_fetch(char *buffer, const struct kernel_param *param)
+{
+	u64 operand = 42;
+
+	return sysfs_emit(buffer, "%llu\n", touch_fetch(&operand));
+}
+
+static int get_code(char *buffer, const struct kernel_param *param)
+{
+	return sysfs_emit(buffer, "%#llx\n",
+			  (u64)page_to_phys(vmalloc_to_page((void *)touch_fetch)));
+}
+
 static int get_gpa(char *buffer, const struct kernel_param *param)
 {
 	return sysfs_emit(buffer, "%#llx\n", (u64)virt_to_phys(page));
@@ -55,25 +106,35 @@ static int get_gpa(char *buffer, const struct kernel_param *param)
 static const struct kernel_param_ops value_ops = { .get = get_value };
 static const struct kernel_param_ops atomic_ops = { .get = get_atomic };
 static const struct kernel_param_ops interrupt_ops = { .get = get_interrupt };
+static const struct kernel_param_ops across_ops = { .get = get_across };
+static const struct kernel_param_ops within_ops = { .get = get_within };
+static const struct kernel_param_ops fetch_ops = { .get = get_fetch };
+static const struct kernel_param_ops code_ops = { .get = get_code };
 static const struct kernel_param_ops gpa_ops = { .get = get_gpa };
 
 module_param_cb(value, &value_ops, NULL, 0444);
 module_param_cb(atomic, &atomic_ops, NULL, 0444);
 module_param_cb(interrupt, &interrupt_ops, NULL, 0444);
+module_param_cb(across, &across_ops, NULL, 0444);
+module_param_cb(within, &within_ops, NULL, 0444);
+module_param_cb(fetch, &fetch_ops, NULL, 0444);
+module_param_cb(code, &code_ops, NULL, 0444);
 module_param_cb(gpa, &gpa_ops, NULL, 0444);
 
 static int __init touch_init(void)
 {
-	page = (u64 *)get_zeroed_page(GFP_KERNEL);
-	if (!page)
+	before = (char *)__get_free_pages(GFP_KERNEL, 1);
+	if (!before)
 		return -ENOMEM;
+	memset(before, 1, PAGE_SIZE);
+	page = (u64 *)(before + PAGE_SIZE);
 	*page = 42;
 	return 0;
 }
 
 static void __exit touch_exit(void)
 {
-	free_page((unsigned long)page);
+	free_pages((unsigned long)before, 1);
 }
 
 module_init(touch_init);
