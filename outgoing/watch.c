@@ -16,6 +16,7 @@
 #include "exec/address-spaces.h"
 #include "exec/memory.h"
 #include "migration/migration.h"
+#include "migration/misc.h"
 #include "migration/options.h"
 #include "migration/ram.h"
 #include "migration/register.h"
@@ -56,7 +57,8 @@ static int64_t now(void)
 
 static bool is_switch_wanted(const MigrationState *ms)
 {
-    return qatomic_read(&ms->start_postcopy) && migrate_postcopy_ram();
+    return migration_is_running() &&
+           qatomic_read(&ms->start_postcopy) && migrate_postcopy_ram();
 }
 
 static void begin(void)
