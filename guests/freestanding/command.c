@@ -9,10 +9,14 @@
  *   e   enable it               -> "vcpu N enabled" from each vCPU
  *   b   keep the busy word set  -> "vcpu N busy" from each vCPU, as if its handler ran
  *       or clear it                on until the next b: "vcpu N not busy"
+ *   x   execute VMSAVE, whose operand is a physical address, on vmsave_area -> "vmsave done"
  *   q   end                     -> "bye"; see enum exit_value
  */
 
 #include "guest.h"
+
+#define MSR_EFER            0xc0000080u
+#define EFER_SVME           (1ul << 12)
 
 static uint32_t stall_epoch;
 static bool busy_wanted;
@@ -53,6 +57,13 @@ static void want_ve(bool on)
     WRITE_ONCE(ve_wanted, on);
 }
 
+static void vmsave(void)
+{
+    wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
+    asm volatile("vmsave %%rax" :: "a"(vmsave_area) : "memory");
+    say("vmsave done");
+}
+
 void poll_commands(void)
 {
     int c = serial_poll();
@@ -68,6 +79,8 @@ void poll_commands(void)
         want_ve(c == 'e');
     } else if (c == 'b') {
         WRITE_ONCE(busy_wanted, !busy_wanted);
+    } else if (c == 'x') {
+        vmsave();
     } else if (c == 'q') {
         bye();
     } else if (c > ' ') {
