@@ -44,15 +44,10 @@ typedef struct Access {
  */
 static __thread Access translating;
 
-static bool is_virtual(int mmu_idx)
-{
-    return mmu_idx != MMU_PHYS_IDX && mmu_idx != MMU_NESTED_IDX;
-}
-
 void pv_ve_tcg_translate(vaddr addr, MMUAccessType type, int mmu_idx, bool probe,
                          uintptr_t retaddr)
 {
-    if (is_virtual(mmu_idx)) {
+    if (mmu_idx != MMU_PHYS_IDX) {
         translating = (Access) { addr, type, probe, retaddr };
     }
 }
@@ -60,13 +55,14 @@ void pv_ve_tcg_translate(vaddr addr, MMUAccessType type, int mmu_idx, bool probe
 /*
  * An access by an instruction's own helper comes with the return address into the
  * translated code, from which the instruction can be begun anew; a fetch needs
- * none.  The delivery of exceptions and interrupts has none.  Outside of long mode
- * there are task switches, in whose second half a fault belongs to the new task,
- * which cannot be begun anew.
+ * none.  The delivery of exceptions and interrupts has none, nor have SVM's accesses to
+ * physical memory; nested walks are probes.  Outside of long mode there are task
+ * switches, in whose second half a fault belongs to the new task, which cannot be
+ * begun anew.
  */
-static PvVeGuestState guest_state(CPUX86State *env, const Access *a, bool own)
+static PvVeGuestState guest_state(CPUX86State *env, const Access *a)
 {
-    bool event = !own || a->probe || (!a->retaddr && a->type != MMU_INST_FETCH);
+    bool event = a->probe || (!a->retaddr && a->type != MMU_INST_FETCH);
     bool long_mode = env->hflags & HF_LMA_MASK;
 
     return (PvVeGuestState) {
@@ -102,15 +98,14 @@ void pv_ve_tcg_touch(CPUState *cpu, vaddr addr, hwaddr gpa, MMUAccessType type,
                      int mmu_idx, bool probe, uintptr_t retaddr)
 {
     CPUX86State *env = cpu_env(cpu);
-    /* A walk probes for its structures; SVM reads and writes physical memory without. */
+    /* A walk probes for its structures, as nobody else does for physical memory. */
     bool walk = mmu_idx == MMU_PHYS_IDX && probe;
-    bool own = walk || is_virtual(mmu_idx);
     Access a = walk ? translating : (Access) { addr, type, probe, retaddr };
     PvVeFault fault = {
         .gpa = gpa,
         .gla = a.addr,
         .qualification = walk ? PV_VE_Q_READ | PV_VE_Q_GLA_VALID : qualification(a.type),
-        .guest = guest_state(env, &a, own),
+        .guest = guest_state(env, &a),
     };
 
     switch (pv_ve_fault(cpu, &fault)) {
