@@ -34,6 +34,13 @@ bool pv_ve_cpuid(CPUState *cpu, uint32_t index, uint32_t *eax, uint32_t *ebx,
 bool pv_ve_tcg_rdmsr(CPUX86State *env, uintptr_t retaddr);
 bool pv_ve_tcg_wrmsr(CPUX86State *env, uint64_t value, uintptr_t retaddr);
 
+/*
+ * TCG, TLB fill: @addr is about to be translated.  What the walk touches is touched on
+ * behalf of this access.
+ */
+void pv_ve_tcg_translate(vaddr addr, MMUAccessType access, int mmu_idx, bool probe,
+                         uintptr_t retaddr);
+
 void pv_ve_tcg_touch(CPUState *cpu, vaddr addr, hwaddr gpa, MMUAccessType access,
                      int mmu_idx, bool probe, uintptr_t retaddr);
 

@@ -31,19 +31,38 @@ static void vcpu_added(CPUState *cpu)
 
 /* ---- Faults ------------------------------------------------------------ */
 
+typedef struct Access {
+    vaddr addr;
+    MMUAccessType type;
+    bool probe;
+    uintptr_t retaddr;
+} Access;
+
+/*
+ * What this thread translates, or did last.  Kept whether a page is missing or not: one
+ * can become so in the middle of the walk.
+ */
+static __thread Access translating;
+
+void pv_ve_tcg_translate(vaddr addr, MMUAccessType type, int mmu_idx, bool probe,
+                         uintptr_t retaddr)
+{
+    if (mmu_idx != MMU_PHYS_IDX) {
+        translating = (Access) { addr, type, probe, retaddr };
+    }
+}
+
 /*
  * An access by an instruction's own helper comes with the return address into the
  * translated code, from which the instruction can be begun anew; a fetch needs
- * none.  The delivery of exceptions and interrupts has none, nor have walks of
- * the paging structures.  Outside of long mode there are task switches, in whose
- * second half a fault belongs to the new task, which cannot be begun anew.
+ * none.  The delivery of exceptions and interrupts has none, nor have SVM's accesses to
+ * physical memory; nested walks are probes.  Outside of long mode there are task
+ * switches, in whose second half a fault belongs to the new task, which cannot be
+ * begun anew.
  */
-static PvVeGuestState guest_state(CPUX86State *env, MMUAccessType access, int mmu_idx,
-                                  bool probe, uintptr_t retaddr)
+static PvVeGuestState guest_state(CPUX86State *env, const Access *a)
 {
-    bool walk = mmu_idx == MMU_PHYS_IDX || mmu_idx == MMU_NESTED_IDX;
-    bool fetch = access == MMU_INST_FETCH;
-    bool event = probe || walk || (!retaddr && !fetch);
+    bool event = a->probe || (!a->retaddr && a->type != MMU_INST_FETCH);
     bool long_mode = env->hflags & HF_LMA_MASK;
 
     return (PvVeGuestState) {
@@ -75,23 +94,26 @@ static void hold(CPUState *cpu, run_on_cpu_data data)
     }
 }
 
-void pv_ve_tcg_touch(CPUState *cpu, vaddr addr, hwaddr gpa, MMUAccessType access,
+void pv_ve_tcg_touch(CPUState *cpu, vaddr addr, hwaddr gpa, MMUAccessType type,
                      int mmu_idx, bool probe, uintptr_t retaddr)
 {
     CPUX86State *env = cpu_env(cpu);
+    /* A walk probes for its structures, as nobody else does for physical memory. */
+    bool walk = mmu_idx == MMU_PHYS_IDX && probe;
+    Access a = walk ? translating : (Access) { addr, type, probe, retaddr };
     PvVeFault fault = {
         .gpa = gpa,
-        .gla = addr,
-        .qualification = qualification(access),
-        .guest = guest_state(env, access, mmu_idx, probe, retaddr),
+        .gla = a.addr,
+        .qualification = walk ? PV_VE_Q_READ | PV_VE_Q_GLA_VALID : qualification(a.type),
+        .guest = guest_state(env, &a),
     };
 
     switch (pv_ve_fault(cpu, &fault)) {
     case PV_VE_DELIVER:
-        raise_exception_ra(env, PV_VE_VECTOR, retaddr);
+        raise_exception_ra(env, PV_VE_VECTOR, a.retaddr);
     case PV_VE_HOLD:
         async_run_on_cpu(cpu, hold, RUN_ON_CPU_TARGET_PTR(gpa));
-        cpu_loop_exit_restore(cpu, retaddr);
+        cpu_loop_exit_restore(cpu, a.retaddr);
     case PV_VE_PRESENT:
     case PV_VE_BLOCK:
         break;

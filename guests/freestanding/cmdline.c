@@ -16,6 +16,8 @@
  *   if0=0             1: #VE with interrupts off too
  *   urgent=0          1: when a migration is announced, name what must come first
  *   map=4k            or 2m: page size of the test region's mapping
+ *   unmap=0           1: who has rewritten a page unmaps it, and the next touch is a page
+ *                     fault; needs map=4k
  *   x2apic=off        on: the local APIC by MSRs, if the processor offers that
  *   hz=1000           ticks of the timer, each second
  */
@@ -47,6 +49,7 @@ static const struct word {
     { "if0", &config.if0, 0, 1, { "0", "1" } },
     { "urgent", &config.urgent, 0, 1, { "0", "1" } },
     { "map", &config.map_2m, 0, 1, { "4k", "2m" } },
+    { "unmap", &config.unmap, 0, 1, { "0", "1" } },
     { "x2apic", &config.x2apic, 0, 1, { "off", "on" } },
     { "hz", &config.hz, 10, 1000, { NULL } },
 };

@@ -11,10 +11,14 @@
  *       or clear it                on until the next b: "vcpu N not busy"
  *   n   touch only a quarter of the region from now on, its first -> "narrow",
  *       or all of it            -> "wide"
+ *   x   execute VMSAVE, whose operand is a physical address, on vmsave_area -> "vmsave done"
  *   q   end                     -> "bye"; see enum exit_value
  */
 
 #include "guest.h"
+
+#define MSR_EFER            0xc0000080u
+#define EFER_SVME           (1ul << 12)
 
 static uint32_t stall_epoch;
 static bool busy_wanted;
@@ -64,6 +68,13 @@ static void toggle_narrow(void)
     say(narrow ? "narrow" : "wide");
 }
 
+static void vmsave(void)
+{
+    wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
+    asm volatile("vmsave %%rax" :: "a"(vmsave_area) : "memory");
+    say("vmsave done");
+}
+
 void poll_commands(void)
 {
     int c = serial_poll();
@@ -81,6 +92,8 @@ void poll_commands(void)
         WRITE_ONCE(busy_wanted, !busy_wanted);
     } else if (c == 'n') {
         toggle_narrow();
+    } else if (c == 'x') {
+        vmsave();
     } else if (c == 'q') {
         bye();
     } else if (c > ' ') {

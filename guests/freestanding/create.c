@@ -22,6 +22,12 @@ static void prepare_stack(struct task *t, void (*run)(struct user *), bool user_
     t->rsp = (uint64_t)(sp - 6);
 }
 
+/* The same code, in the other mapping */
+static void (*far(void (*run)(struct user *)))(struct user *)
+{
+    return (void (*)(struct user *))((uint64_t)run + FAR);
+}
+
 static struct task *create_task(struct cpu *cpu, uint32_t index, uint32_t id,
                                 void (*run)(struct user *), bool user_mode,
                                 uint64_t *counter)
@@ -37,6 +43,7 @@ static struct task *create_task(struct cpu *cpu, uint32_t index, uint32_t id,
     t->user->owners = ncpus * (config.touch + config.ktouch);
     t->user->pages = report->pages;
     t->user->burst = config.burst;
+    t->user->unmap = config.unmap;
     t->user->random = (id + 1) * 0x9e3779b97f4a7c15ul;
     t->user->counter = counter;
     prepare_stack(t, run, user_mode);
@@ -56,7 +63,7 @@ static void create_tasks_of(struct cpu *cpu)
     cpu->tasks = pool_kernel(n * sizeof(struct task));
     cpu->users = pool_user(n * sizeof(struct user));
     for (; i < config.touch; i++) {
-        create_task(cpu, i, id + i, task_touch, true, &cpu->count->touch);
+        create_task(cpu, i, id + i, far(task_touch), true, &cpu->count->touch);
     }
     for (; i < touching; i++) {
         create_task(cpu, i, id + i, task_touch, false, &cpu->count->ktouch);

@@ -5,6 +5,7 @@
 
 #define NMI                 2
 #define GENERAL_PROTECTION  13
+#define PAGE_FAULT          14
 #define COMMAND_TICKS       16      /* under KVM a look at the port leaves the kernel */
 
 void dispatch(struct frame *f);
@@ -46,6 +47,8 @@ static void kernel_call(struct frame *f)
         verify_end(f->rdi, f->rsi);
     } else if (f->rax == CALL_KILLED) {
         f->rax = owner_killed(f->rdi);
+    } else if (f->rax == CALL_UNMAP) {
+        unmap_page(f->rdi, f);
     } else {
         panic("unknown call", f);
     }
@@ -54,7 +57,7 @@ static void kernel_call(struct frame *f)
 /* It needs a page that may be missing, where no #VE can be. */
 static void nmi(void)
 {
-    (void)*(volatile uint64_t *)REGION_GPA;
+    (void)*(volatile uint64_t *)(FAR + REGION_GPA);
     this_cpu()->count->nmis++;
 }
 
@@ -69,6 +72,8 @@ void dispatch(struct frame *f)
         kernel_call(f);
     } else if (f->vector == VECTOR_NOTIFY) {
         ve_notification();
+    } else if (f->vector == PAGE_FAULT && config.unmap) {
+        page_fault(f);
     } else if (f->vector == NMI) {
         nmi();
     } else if (f->vector == GENERAL_PROTECTION && f->rip == (uint64_t)try_wrmsr_at) {

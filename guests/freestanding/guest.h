@@ -33,6 +33,16 @@
 
 #define report              ((struct report *)REPORT_GPA)
 
+/*
+ * Memory is mapped one to one.  The test region is not, but this much further up, and there
+ * is the code of the tasks that touch it, once more: so they, and nobody else, need paging
+ * structures of their own, at all levels but the first.
+ */
+#define FAR                 (1ul << 39)
+
+/* The guest's own page faults put it back. */
+#define CR2_KEPT            0x5ca1ab1e000ul
+
 /* What an entry into the kernel leaves on its stack: see entry.S */
 struct frame {
     uint64_t r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi;
@@ -81,7 +91,9 @@ struct user {
     uint64_t *counter;
     uint64_t *buffer;       /* of the verifier, a page */
     uint64_t burst;         /* touches before it yields, 0: any number */
-    uint8_t stack[USER_SIZE - 80];
+    uint64_t unmap;         /* the owner unmaps each page that it has rewritten */
+    uint64_t walked;        /* its address, once #VE came for a paging structure */
+    uint8_t stack[USER_SIZE - 96];
 } __attribute__((aligned(USER_SIZE)));
 
 /* All masks have bit i for task i of this vCPU; changed with interrupts off. */
@@ -118,6 +130,7 @@ enum call {
     CALL_VERIFY,            /* returns when all pages are to be verified */
     CALL_VERIFIED,          /* (bad, failed): number of pages */
     CALL_KILLED,            /* (owner): 1 if that touching task was killed */
+    CALL_UNMAP,             /* (page): the next access to it is a page fault */
 };
 
 enum policy { POLICY_PARK, POLICY_WAIT, POLICY_RETRY };
@@ -136,6 +149,7 @@ struct config {
     uint64_t if0;
     uint64_t urgent;        /* lists, when a migration is announced */
     uint64_t map_2m;
+    uint64_t unmap;
     uint64_t x2apic;
     uint64_t hz;
 };
@@ -189,6 +203,11 @@ uint32_t apic_id(void);
 void *pool_kernel(uint64_t size);
 void *pool_user(uint64_t size);
 void build_page_tables(void);
+typedef uint64_t page_table[512] __attribute__((aligned(4096)));
+extern page_table vmsave_area;
+bool is_entry_of(uint64_t gla, uint64_t gpa);
+void unmap_page(uint64_t page, struct frame *f);
+void page_fault(struct frame *f);
 extern uint64_t page_table_root;
 
 /* sched.c */

@@ -67,6 +67,9 @@ static void read_start_info(const struct pvh_info *info)
     if (!is_ram(info, 1ul << 20, REGION_GPA + (config.mem << 20))) {
         refuse("not enough memory: the test region lies from 16 MiB on");
     }
+    if (config.unmap && (config.map_2m || config.ktouch)) {
+        refuse("unmap=1 needs map=4k, and no tasks that touch at CPL 0");
+    }
     ncpus = fw_cfg_ncpus();
     if (ncpus < 1 || ncpus > MAX_CPUS) {
         refuse("more than 8 vCPUs");

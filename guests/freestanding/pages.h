@@ -23,7 +23,7 @@
 
 static inline volatile uint64_t *page_words(uint64_t page)
 {
-    return (volatile uint64_t *)(REGION_GPA + page * PAGE_SIZE);
+    return (volatile uint64_t *)(FAR + REGION_GPA + page * PAGE_SIZE);
 }
 
 static inline uint64_t content(uint64_t page, uint32_t version, uint64_t word)

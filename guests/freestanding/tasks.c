@@ -51,6 +51,7 @@ static bool enter_region(struct user *u)
 static uint64_t going_to(struct user *u, uint64_t page)
 {
     WRITE_ONCE(u->at, REGION_GPA + page * PAGE_SIZE);
+    WRITE_ONCE(u->walked, 0);
     barrier();
     return page;
 }
@@ -145,6 +146,9 @@ static void rewrite_page(struct user *u, uint64_t page, bool write_first)
         }
     }
     write_page(page, version + 2);
+    if (u->unmap) {
+        call(CALL_UNMAP, page, 0);
+    }
 }
 
 /* One of this task's own pages: those whose number is its id, modulo the owners. */

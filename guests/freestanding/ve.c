@@ -27,10 +27,31 @@ static void check_access(struct cpu *cpu, const struct pv_ve_info *info, uint64_
         }
         cpu->count->exact[2]++;
     } else if (u && u->kind && (u->at ^ info->gpa) < PAGE_SIZE) {
-        if (kind != u->kind || info->gla != u->at || info->gpa != u->at) {
+        if (kind != u->kind || info->gla != FAR + u->at || info->gpa != u->at) {
             panic("bad kind or address", f);
         }
         cpu->count->exact[kind == PV_VE_Q_WRITE]++;
+    }
+}
+
+/* The processor reads an entry of it to translate the address, whatever for. */
+static void check_structure(struct cpu *cpu, const struct pv_ve_info *info, uint64_t kind,
+                            struct frame *f)
+{
+    struct user *u = cpu->current->user;
+    bool fetch = info->gla - f->rip < MAX_INSTRUCTION;
+
+    if (kind != PV_VE_Q_READ || !is_entry_of(info->gla, info->gpa)) {
+        panic("bad paging structure", f);
+    }
+    cpu->count->walks += !fetch;
+    cpu->count->fetch_walks += fetch;
+    if (!u) {
+        return;
+    }
+    u->walked = info->gla;
+    if (!fetch && u->kind && info->gla > FAR && info->gla != FAR + u->at) {
+        panic("bad address of a walk", f);
     }
 }
 
@@ -54,12 +75,13 @@ static void check_info(struct cpu *cpu, const struct pv_ve_info *info, struct fr
         info->generation > PV_VE_GEN_MAX) {
         panic("bad information area", f);
     }
-    /* memory is mapped one to one */
-    if (exact && own && info->gla / PAGE_SIZE != info->gpa / PAGE_SIZE) {
+    if (exact && own && info->gla % FAR / PAGE_SIZE != info->gpa / PAGE_SIZE) {
         panic("bad linear address", f);
     }
     if (exact && own) {
         check_access(cpu, info, kind, f);
+    } else if (exact) {
+        check_structure(cpu, info, kind, f);
     }
     if (rdcr2() != CR2_KEPT) {
         panic("#VE changed CR2", f);

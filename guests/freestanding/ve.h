@@ -5,9 +5,6 @@
 
 #include "guest.h"
 
-/* No page fault of the guest's own sets it. */
-#define CR2_KEPT            0x5ca1ab1e000ul
-
 /* Found by vCPU 0, the same for all */
 struct ve {
     uint32_t features;              /* accepted */

@@ -100,6 +100,11 @@ static inline void wrcr2(uint64_t value)
     asm volatile("movq %0, %%cr2" :: "r"(value));
 }
 
+static inline void invlpg(uint64_t gla)
+{
+    asm volatile("invlpg (%0)" :: "r"(gla) : "memory");
+}
+
 static inline void cpuid(uint32_t leaf, uint32_t out[4])
 {
     asm volatile("cpuid" : "=a"(out[0]), "=b"(out[1]), "=c"(out[2]), "=d"(out[3])

@@ -18,7 +18,7 @@ HEADER = ["magic", "version", "ncpus", "state", "tsc_hz", "region_gpa", "pages",
 CPU = ["compute", "touch", "ktouch", "ve_user", "ve_kernel", "parked", "awake", "waited",
        "retried", "notified", "spurious", "woken", "failed", "bad", "stall", "ticks",
        "alive", "sleeping", "enabled", "stray", "nmis", "exact_read", "exact_write",
-       "exact_fetch"]
+       "exact_fetch", "walks", "fetch_walks", "page_faults", "walked_faults"]
 HEADER_WORDS = CPU_WORDS = 32
 
 
