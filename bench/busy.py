@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Is the machine busy with other work while something is measured?"""
 
+import contextlib
 import os
+import pathlib
 import time
 
 TURNS = 2_000_000
 SLOWER = 1.15               # so much longer than at its best, the same work tells of others
 OTHERS = 0.15               # processors that others may use
+WAITED = 0.3                # threads that may wait for a processor on average
 STOLEN = 0.02               # share of the processors that the host's host may keep
 HERTZ = os.sysconf("SC_CLK_TCK")
 
@@ -35,12 +38,23 @@ def used_by(pid):
     return (int(fields[11]) + int(fields[12])) / HERTZ
 
 
+def waited(pids):
+    """Seconds that each thread of them, by its id, could have run and had no processor"""
+    found = {}
+    for pid in pids:
+        for path in pathlib.Path(f"/proc/{pid}/task").glob("*/schedstat"):
+            with contextlib.suppress(OSError):          # it has just ended
+                found[path.parent.name] = int(path.read_text().split()[1]) / 1e9
+    return found
+
+
 class Look:
     """From its making on until told(); `pids` are those of what is measured."""
 
     def __init__(self, pids):
         self.pids = pids
         self.spin = spin()
+        self.waited = waited(pids)
         self.start = self.now()
 
     def now(self):
@@ -49,14 +63,18 @@ class Look:
 
     def told(self):
         seconds, others, stolen = (b - a for a, b in zip(self.start, self.now()))
+        wait = sum(now - self.waited.get(thread, 0)
+                   for thread, now in waited(self.pids).items())
         return {"others": others / seconds, "stolen": stolen / seconds / os.cpu_count(),
-                "spin": max(self.spin, spin()), "load average": os.getloadavg()[0]}
+                "waited": wait / seconds, "spin": max(self.spin, spin()),
+                "load average": os.getloadavg()[0]}
 
 
 def complaints(runs):
     """One line for each thing that was not as it should be in some of these"""
     best = min(run["spin"] for run in runs)
-    tests = (("others used {:.2f} processors", "others", OTHERS),
+    tests = (("{:.2f} threads of the bench waited for a processor", "waited", WAITED),
+             ("others used {:.2f} processors", "others", OTHERS),
              ("the host of this machine kept {:.0%} of it", "stolen", STOLEN),
              ("a fixed piece of work took {:.2f} s", "spin", best * SLOWER))
     lines = []
