@@ -3,6 +3,7 @@
 
 import base64
 import gzip
+import re
 
 MICROSECONDS = 1_000_000
 
@@ -11,57 +12,118 @@ class Failed(Exception):
     """Data is lost or changed, or a program or the kernel complained."""
 
 
-class Postgres:
-    """PostgreSQL, and its pgbench with one of its scripts"""
+class Load:
+    """
+    `server` is the name of the script that makes it, `package` has it, `programs` are those of
+    our own that its clients need; `memory` is the guest's, in MiB.
+    """
 
-    server = "postgres"
-    package = "postgresql"
-    memory = 1024               # MiB of the guest
+    server = package = ""
+    programs = ()
+    memory = 1024
 
-    def __init__(self, name, script, title):
-        self.name = name
-        self.script = script
-        self.title = title
-
-    @staticmethod
-    def make(linux, args):
+    def make(self, linux, args):
         """The server as all runs begin with it"""
-        linux.run(f". /bench/postgres; make_server {args.scale}")
+        linux.run(f". /bench/{self.server}; make_server {args.clients} {self.size(args)}")
+
+    def size(self, args):
+        """Of its data"""
+        raise NotImplementedError
 
     def begin(self, linux, args):
-        linux.run(f"begin_clients {args.clients} {self.script}")
+        linux.run(f"begin_clients {args.clients}")
 
     def end(self, linux):
-        """All transactions, as pairs (begin, end) of seconds of the guest's clock"""
+        """
+        (what the clients say in the end, all operations as pairs (begin, end) of seconds of
+        the guest's clock)
+        """
         status, said = linux.ask("end_clients")
-        if status or not any("failed transactions: 0 " in line for line in said):
-            raise Failed(f"pgbench: status {status}: {said}")
+        if status:
+            raise Failed(f"clients: status {status}: {said}")
         text = gzip.decompress(base64.b64decode("".join(linux.run("send_log"))))
         found = []
         for line in text.splitlines():
             took, seconds, micro = map(int, line.split())
             end = seconds * MICROSECONDS + micro
             found.append(((end - took) / MICROSECONDS, end / MICROSECONDS))
-        return found
+        return said, found
 
-    def check(self, linux, args, count):
-        """That `count` transactions, and nothing else, are in the tables"""
+    def check(self, linux, args, said, count):
+        """All data, after `count` operations; raises Failed"""
+        raise NotImplementedError
+
+
+def number(pattern, lines):
+    """In the first line that fits"""
+    for line in lines:
+        if match := re.search(pattern, line):
+            return int(match[1])
+    raise Failed(f"no {pattern!r} in {lines}")
+
+
+class Postgres(Load):
+    """PostgreSQL, and its pgbench with one of its scripts"""
+
+    server = "postgres"
+    package = "postgresql"
+
+    def __init__(self, name, script, title):
+        self.name = name
+        self.script = script
+        self.title = title
+
+    def size(self, args):
+        return args.scale
+
+    def begin(self, linux, args):
+        linux.run(f"begin_clients {args.clients} {self.script}")
+
+    def check(self, linux, args, said, count):
+        """That these transactions, and nothing else, are in the tables"""
+        if number(r"failed transactions: (\d+)", said):
+            raise Failed(f"pgbench: {said}")
         found = {}
         for line in linux.run("check_tables"):
             name, *numbers = line.split()
             if name not in ("accounts", "sums", "history"):
                 raise Failed(f"PostgreSQL: {line}")
-            found[name] = [int(number or 0) for number in numbers]
+            found[name] = [int(text or 0) for text in numbers]
         accounts = args.scale * 100_000
         if found["accounts"] != [accounts, accounts * (accounts + 1) // 2]:
             raise Failed(f"not {accounts} accounts, each once: {found['accounts']}")
-        if len(set(found["sums"])) != 1:
+        if len(found["sums"]) != 4 or len(set(found["sums"])) != 1:
             raise Failed(f"the sums of balances differ: {found['sums']}")
         wanted = count if self.script == "tpcb-like" else 0
         if found["history"] != [wanted]:
-            raise Failed(f"{found['history'][0]} entries for {wanted} transactions")
+            raise Failed(f"{found['history']} entries for {wanted} transactions")
+
+
+class KeyValue(Load):
+    """A store whose clients of our own verify each value, and all of them in the end"""
+
+    programs = ("kv",)
+
+    def __init__(self, name, package, title):
+        self.name = self.server = name
+        self.package = package
+        self.title = title
+
+    def size(self, args):
+        return args.keys
+
+    def check(self, linux, args, said, count):
+        keys = args.keys // args.clients * args.clients
+        if number(r"(\d+) keys are right", said) != keys:
+            raise Failed(f"not {keys} keys: {said}")
+        if number(r"(\d+) operations", said) != count:
+            raise Failed(f"not {count} operations: {said}")
+        if complaints := linux.run("check_server"):
+            raise Failed(f"{self.title}: {complaints}")
 
 
 LOADS = {load.name: load for load in (
     Postgres("select", "select-only", "PostgreSQL, pgbench select-only"),
-    Postgres("tpcb", "tpcb-like", "PostgreSQL, pgbench TPC-B"))}
+    Postgres("tpcb", "tpcb-like", "PostgreSQL, pgbench TPC-B"),
+    KeyValue("memcached", "memcached", "memcached, nine reads to a write"),
+    KeyValue("redis", "redis-server", "Redis, nine reads to a write"))}

@@ -78,8 +78,8 @@ def migrate(pair, case, args, progress):
     return stop, running, last
 
 
-def verify(linux, load, args, count):
-    load.check(linux, args, count)
+def verify(linux, load, args, said, count):
+    load.check(linux, args, said, count)
     if complaints := linux.complaints():
         raise Failed(f"the kernel says: {complaints}")
 
@@ -90,7 +90,8 @@ def examine(pair, source_clock, stop, load, contender, args, progress):
     progress.show("verifying all data")
     target_clock = clock.Clock(clock.stamps(linux), source_clock.rate)
     moved = clock.Moved(source_clock, target_clock, stop)
-    found = [(moved.at(begin), moved.at(end)) for begin, end in load.end(linux)]
+    said, found = load.end(linux)
+    found = [(moved.at(begin), moved.at(end)) for begin, end in found]
     counted = {"down by the guest's clock": moved.down(),
                "blocked": pair.target.cmd("query-migrate").get("postcopy-vcpu-blocktime"),
                "requests": pair.source.cmd("query-migrate")["ram"]["postcopy-requests"]}
@@ -98,7 +99,7 @@ def examine(pair, source_clock, stop, load, contender, args, progress):
         counted["device"] = pair.target.stats()
     if contender.module is not None:
         counted["driver"] = linux.stats()
-    verify(linux, load, args, len(found))
+    verify(linux, load, args, said, len(found))
     return figures.Transactions(found), counted
 
 

@@ -21,6 +21,8 @@ LOADER = "ld-linux-x86-64.so.2"
 WANTED = {
     "postgresql": ["usr/lib/postgresql/*/bin/initdb", "usr/lib/postgresql/*/bin/p*",
                    "usr/lib/postgresql/*/lib/*.so", "usr/share/postgresql/**/*"],
+    "memcached": ["usr/bin/memcached"],
+    "redis-server": ["usr/bin/redis-server"],
 }
 UNWANTED = re.compile(r"llvmjit|/man/|/locale/")
 
@@ -65,18 +67,22 @@ class Packages:
                 self.files[f"{LIBRARIES}/{name}"] = path
 
 
-def make_image(build, work, servers):
-    """
-    Like guest.Image, of which it is one, with these `servers`: a dictionary of names of our
-    own scripts and packages
-    """
-    image = guest.Image(build, work)
-    packages = Packages(build, sorted(set(servers.values())))
-    stamp = pathlib.Path(work) / "stamp"
+def compile_program(work, name):
+    """One of our own"""
+    program = pathlib.Path(work) / name
     run(os.environ.get("CC", "cc"), "-O2", "-Wall", "-Wextra", "-Werror", "-static", "-o",
-        stamp, HERE / "guest/stamp.c")
-    scripts = [HERE / "guest" / name for name in ("common", *servers)]
-    files = {**packages.files, "usr/bin/stamp": stamp,
+        program, HERE / f"guest/{name}.c")
+    return program
+
+
+def make_image(build, work, loads):
+    """Like guest.Image, of which it is one, with all that these loads need"""
+    image = guest.Image(build, work)
+    packages = Packages(build, sorted({load.package for load in loads}))
+    programs = [compile_program(work, name) for name in
+                sorted({"stamp", *(name for load in loads for name in load.programs)})]
+    scripts = [path for path in sorted((HERE / "guest").iterdir()) if not path.suffix]
+    files = {**packages.files, **{f"usr/bin/{path.name}": path for path in programs},
              **{f"bench/{path.name}": path for path in scripts}}
     more = image.pack(pathlib.Path(work) / "bench-root", files)
     image = copy.copy(image)
@@ -85,7 +91,7 @@ def make_image(build, work, servers):
     os.unlink(more)
     image.packages = packages.origin
     image.identity = identity(
-        [image.kernel, image.pieces / "busybox", stamp, *scripts,
+        [image.kernel, image.pieces / "busybox", *programs, *scripts,
          guest.ROOT / "guests/linux/init",
          pathlib.Path(build) / "linux" / image.release / "pv_ve.ko"], packages.origin)
     return image
@@ -120,7 +126,8 @@ class Kept:
         name = "-".join([load.server, f"{self.args.vcpus}cpu",
                          "none" if device is None else re.sub(r"[^\w.]+", "-", device) or "ve"])
         words = [machine[key] for key in ("memory", "vcpus", "device")]
-        wanted = identity([], self.qemu, self.image.identity, self.args.scale, *words)
+        wanted = identity([], self.qemu, self.image.identity, load.size(self.args),
+                          self.args.clients, *words)
         path = self.folder / f"{name}.{wanted}"
         for old in self.folder.glob(f"{name}.*"):
             if old != path:
