@@ -3,8 +3,11 @@
 
 import contextlib
 import os
+import pathlib
 import time
+from types import SimpleNamespace
 
+from lib import report
 from lib.postcopy import Pair, event_time
 from linux import guest
 
@@ -15,9 +18,31 @@ from loads import Failed
 
 WARM = 5.0              # seconds that the clients work before anything is measured
 BEFORE = 6.0            # seconds that the speed before is measured
+LOST_AFTER = 0.2        # seconds after the switch that an outage begins
 AFTER = 4.0             # seconds after the last page that are looked at
 PAUSE = 0.02            # seconds between two looks at the migration
 PATIENCE = 600
+
+
+class Idle:
+    """How long the threads of a VM's vCPUs slept, though they could have had a processor"""
+
+    def __init__(self, vm):
+        pid = vm.machine._subp.pid
+        self.paths = [pathlib.Path(f"/proc/{pid}/task/{cpu['thread-id']}/schedstat")
+                      for cpu in vm.cmd("query-cpus-fast")]
+        self.samples = []
+
+    def look(self):
+        # Nanoseconds that it had a processor, and that it waited for one
+        busy = sum(int(text) for path in self.paths for text in path.read_text().split()[:2])
+        self.samples.append(SimpleNamespace(time=time.time(), busy=busy / 1e9))
+
+    def between(self, start, end):
+        """Seconds, on average of the vCPUs; the first sample must be of before `start`."""
+        busy, none = (report.at(self.samples, when, lambda sample: sample.busy)
+                      for when in (end, start))
+        return (end - start) - (busy - none) / len(self.paths)
 
 
 def start_source(kept, load, contender, name, progress):
@@ -63,19 +88,31 @@ def measure_before(linux, load, args, progress):
     return clock.Clock.between(early, clock.stamps(linux)), start, end
 
 
+def lose_network(pair, seconds):
+    time.sleep(LOST_AFTER)
+    pair.lose_network()
+    time.sleep(seconds)
+    pair.recover()
+
+
 def migrate(pair, case, args, progress):
-    """(the source stopped, the target runs, the last page came)"""
+    """(the source stopped, the target runs, the last page came, how long its vCPUs idled)"""
     prepare(pair, args)
     pair.migrate()
     if not case.at_once:
         progress.show("precopy")
         precopy(pair)
+    idle = Idle(pair.target)
+    idle.look()
     stop, running = switch(pair)
     progress.show("postcopy")
-    last = pair.finish(pause=PAUSE, patience=PATIENCE)
+    if args.outage:
+        lose_network(pair, args.outage)
+    last = pair.finish(idle.look, pause=PAUSE, patience=PATIENCE)
+    idle.look()
     progress.show("after the last page")
     time.sleep(AFTER)
-    return stop, running, last
+    return stop, running, last, idle.between(running, last)
 
 
 def verify(linux, load, args, said, count):
@@ -121,12 +158,12 @@ def run(kept, case, contender, number, progress):
         look = busy.Look([os.getpid(), pair.relay.process.pid,
                           *(vm.machine._subp.pid for vm in (source, pair.target))])
         source_clock, start, end = measure_before(linux, load, args, progress)
-        stop, running, last = migrate(pair, case, args, progress)
+        stop, running, last, lost = migrate(pair, case, args, progress)
         machine = look.told()
         transactions, counted = examine(pair, source_clock, stop, load, contender, args,
                                         progress)
     moments = figures.Moments(start, end, stop, running, last)
-    return {"figures": figures.figures(transactions, moments), "counted": counted,
-            "machine": machine,
+    return {"figures": {**figures.figures(transactions, moments), "lost": lost},
+            "counted": counted, "machine": machine,
             "curve": figures.curve(transactions, moments, args.step, start - running,
                                    last + AFTER - running)}

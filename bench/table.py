@@ -3,15 +3,15 @@
 
 from figures import summary
 
-NAME, CELL = 12, 8
+NAME, CELL = 12, 7
 
 
 def speed(value):
-    return f"{value:.0f}/s"
+    return f"{value:.0f}"
 
 
 def share(value):
-    return f"{100 * value:.3g} %" if value < 10 else f"{100 * value:.0f} %"
+    return f"{100 * value:.2g} %" if value < 0.995 else f"{100 * value:.0f} %"
 
 
 def seconds(value):
@@ -19,21 +19,22 @@ def seconds(value):
 
 
 COLUMNS = (("before", "before", speed), ("1st s", "share of first second", share),
-           ("postcopy", "share of postcopy", share), ("p50", "p50", seconds),
-           ("p99", "p99", seconds), ("longest", "longest", seconds), ("gap", "gap", seconds),
-           ("half", "half", seconds), ("9/10", "nine tenths", seconds),
-           ("last", "last page", seconds), ("down", "down", seconds))
+           ("whole", "share of postcopy", share), ("p50", "p50", seconds),
+           ("p99", "p99", seconds), ("max", "longest", seconds), ("gap", "gap", seconds),
+           ("1/2", "half", seconds), ("9/10", "nine tenths", seconds),
+           ("last", "last page", seconds), ("lost", "lost", seconds), ("down", "down", seconds))
 
 LEGEND = """\
-before    transactions a second, before the migration
-1st s     transactions in the first second after the switch, as a share of that
-postcopy  the same from the switch until the last page came
-p50 ...   how long transactions took that were under way then: half, 99 %, all of them
-gap       longest time without the end of any, from the switch on
-half      time after the switch until half the speed, 9/10: nine tenths of it, is back for a
-          second; ? if it was not seen
-last      time after the switch until the last page came
-down      from the stop of the source until the target runs
+before   transactions a second, before the migration
+1st s    transactions in the first second after the switch, as a share of that
+whole    the same, from the switch until the last page came
+p50 ...  how long transactions took that were under way then: half, 99 %, all of them
+gap      longest time without the end of any, from the switch on
+1/2      time after the switch until half the speed, 9/10: nine tenths of it, is back for a
+         second; ? if it was not seen
+last     time after the switch until the last page came
+lost     time of each vCPU until then in which it did nothing, though there was work
+down     from the stop of the source until the target runs
 Times are seconds of the host's clock."""
 
 
