@@ -99,23 +99,23 @@ class Postgres(Load):
             raise Failed(f"{found['history']} entries for {wanted} transactions")
 
 
-class KeyValue(Load):
-    """A store whose clients of our own verify each value, and all of them in the end"""
+class Checking(Load):
+    """Clients of our own that verify all that they read, and all there is in the end"""
 
-    programs = ("kv",)
-
-    def __init__(self, name, package, title):
+    def __init__(self, name, package, program, unit, title):
         self.name = self.server = name
         self.package = package
+        self.programs = (program,)
+        self.unit = unit                # of its data
         self.title = title
 
     def size(self, args):
-        return args.keys
+        return getattr(args, self.unit)
 
     def check(self, linux, args, said, count):
-        keys = args.keys // args.clients * args.clients
-        if number(r"(\d+) keys are right", said) != keys:
-            raise Failed(f"not {keys} keys: {said}")
+        units = self.size(args) // args.clients * args.clients
+        if number(rf"(\d+) {self.unit} are right", said) != units:
+            raise Failed(f"not {units} {self.unit}: {said}")
         if number(r"(\d+) operations", said) != count:
             raise Failed(f"not {count} operations: {said}")
         if complaints := linux.run("check_server"):
@@ -125,5 +125,6 @@ class KeyValue(Load):
 LOADS = {load.name: load for load in (
     Postgres("select", "select-only", "PostgreSQL, pgbench select-only"),
     Postgres("tpcb", "tpcb-like", "PostgreSQL, pgbench TPC-B"),
-    KeyValue("memcached", "memcached", "memcached, nine reads to a write"),
-    KeyValue("redis", "redis-server", "Redis, nine reads to a write"))}
+    Checking("memcached", "memcached", "kv", "keys", "memcached, nine reads to a write"),
+    Checking("redis", "redis-server", "kv", "keys", "Redis, nine reads to a write"),
+    Checking("mixed", "", "mixed", "pages", "compute, memory, files, pipes"))}

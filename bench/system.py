@@ -78,10 +78,11 @@ def compile_program(work, name):
 def make_image(build, work, loads):
     """Like guest.Image, of which it is one, with all that these loads need"""
     image = guest.Image(build, work)
-    packages = Packages(build, sorted({load.package for load in loads}))
+    packages = Packages(build, sorted({load.package for load in loads if load.package}))
     programs = [compile_program(work, name) for name in
                 sorted({"stamp", *(name for load in loads for name in load.programs)})]
-    scripts = [path for path in sorted((HERE / "guest").iterdir()) if not path.suffix]
+    scripts = [path for path in sorted((HERE / "guest").iterdir())
+               if path.is_file() and not path.suffix]
     files = {**packages.files, **{f"usr/bin/{path.name}": path for path in programs},
              **{f"bench/{path.name}": path for path in scripts}}
     more = image.pack(pathlib.Path(work) / "bench-root", files)
@@ -123,8 +124,8 @@ class Kept:
     def path(self, load, device):
         """Where this guest is kept; those that cannot be used any more are deleted."""
         machine = self.machine(load, device)
-        name = "-".join([load.server, f"{self.args.vcpus}cpu",
-                         "none" if device is None else re.sub(r"[^\w.]+", "-", device) or "ve"])
+        what = "none" if device is None else re.sub(r"[^\w.]+", "-", device) or "ve"
+        name = f"{load.server}-{self.args.vcpus}cpu-{what}"
         words = [machine[key] for key in ("memory", "vcpus", "device")]
         wanted = identity([], self.qemu, self.image.identity, load.size(self.args),
                           self.args.clients, *words)

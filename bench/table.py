@@ -22,7 +22,8 @@ COLUMNS = (("before", "before", speed), ("1st s", "share of first second", share
            ("whole", "share of postcopy", share), ("p50", "p50", seconds),
            ("p99", "p99", seconds), ("max", "longest", seconds), ("gap", "gap", seconds),
            ("1/2", "half", seconds), ("9/10", "nine tenths", seconds),
-           ("last", "last page", seconds), ("lost", "lost", seconds), ("down", "down", seconds))
+           ("last", "last page", seconds), ("lost", "lost", seconds),
+           ("down", "down", seconds))
 
 LEGEND = """\
 before   transactions a second, before the migration

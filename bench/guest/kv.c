@@ -4,66 +4,56 @@
  *
  *   kv memcached|redis SOCKET CLIENTS KEYS LOG
  *
- * Every client is a thread with a connection and KEYS keys of its own. It stores all of them;
- * when all clients have done so, `kv ready` is printed. From SIGUSR1 on each reads random keys, and
- * now and then writes one, until SIGALRM comes. LOG.N gets a line for each operation: how many
- * microseconds it took, and when it ended (seconds, microseconds). In the end all keys are read
- * once more: `kv OPERATIONS operations, KEYS keys are right`. Any other answer of the server
+ * Every client has a connection and KEYS keys of its own, of which it stores all. Then it
+ * reads random keys, and now and then writes one; in the end it reads all keys once more, and
+ * `OPERATIONS operations, KEYS keys are right` is printed. Any other answer of the server
  * than it must give ends all.
  */
 #define _GNU_SOURCE
-#include <err.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "clients.h"
 
 #define VALUE 1024
 #define MESSAGE (VALUE + 200)
 #define WRITES 10               /* one operation in so many */
 
-static const char *path, *log_name;
+static const char *path;
 static bool redis;
-static int clients, keys;
-static volatile sig_atomic_t over;
-static pthread_barrier_t stored, begun;
+static int keys;
 
-struct client {
-    pthread_t thread;
-    int number, fd;
-    uint64_t random;
+struct connection {
+    int fd;
     uint32_t *version;          /* of each key's value */
-    long operations;
 };
 
-static uint32_t next(uint64_t *state)
+static struct connection *connection(const struct client *client)
 {
-    *state = *state * 6364136223846793005u + 1442695040888963407u;
-    return *state >> 33;
+    return client->own;
 }
 
 static void connect_to_server(struct client *client)
 {
     struct sockaddr_un address = { .sun_family = AF_UNIX };
+    struct connection *new = calloc(1, sizeof(*new));
 
     strncpy(address.sun_path, path, sizeof(address.sun_path) - 1);
-    client->fd = socket(AF_UNIX, SOCK_STREAM, 0);
-    if (connect(client->fd, (struct sockaddr *)&address, sizeof(address))) {
+    new->version = calloc(keys, sizeof(*new->version));
+    new->fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    if (connect(new->fd, (struct sockaddr *)&address, sizeof(address))) {
         err(1, "%s", path);
     }
+    client->own = new;
 }
 
 static void send_all(struct client *client, const char *text, int length)
 {
     while (length) {
-        int sent = write(client->fd, text, length);
+        int sent = write(connection(client)->fd, text, length);
 
         if (sent <= 0) {
             err(1, "client %d: write", client->number);
@@ -78,7 +68,7 @@ static void expect(struct client *client, const char *wanted, int length)
     char answer[MESSAGE];
 
     for (int got = 0; got < length;) {
-        int more = read(client->fd, answer + got, length - got);
+        int more = read(connection(client)->fd, answer + got, length - got);
 
         if (more <= 0) {
             err(1, "client %d: read", client->number);
@@ -96,7 +86,7 @@ static int put_value(const struct client *client, int key, char *text, const cha
 {
     int length = sprintf(text, "%s\r\n", line);
     uint64_t state = ((uint64_t)client->number << 52) ^ ((uint64_t)key << 32) ^
-                     client->version[key];
+                     connection(client)->version[key];
 
     for (int i = 0; i < VALUE; i += 4, length += 4) {
         uint32_t random = next(&state);
@@ -114,7 +104,7 @@ static void store(struct client *client, int key)
     char text[MESSAGE], line[100];
     int length;
 
-    client->version[key]++;
+    connection(client)->version[key]++;
     if (redis) {
         sprintf(line, "*3\r\n$3\r\nSET\r\n$12\r\nkey:%02d:%05d\r\n$%d", client->number, key,
                 VALUE);
@@ -147,64 +137,35 @@ static void load(struct client *client, int key)
     expect(client, text, length);
 }
 
-static int64_t microseconds(void)
+static void prepare(struct client *client)
 {
-    struct timespec now;
-
-    clock_gettime(CLOCK_REALTIME, &now);
-    return now.tv_sec * 1000000ll + now.tv_nsec / 1000;
-}
-
-static void *run(void *opaque)
-{
-    struct client *client = opaque;
-    char name[200];
-    FILE *log;
-
     connect_to_server(client);
     for (int key = 0; key < keys; key++) {
         store(client, key);
     }
-    snprintf(name, sizeof(name), "%s.%d", log_name, client->number);
-    log = fopen(name, "w");
-    if (!log) {
-        err(1, "%s", name);
-    }
-    pthread_barrier_wait(&stored);
-    pthread_barrier_wait(&begun);
-    for (int64_t begin = microseconds(), end; !over; begin = end, client->operations++) {
-        int key = next(&client->random) % keys;
+}
 
-        if (next(&client->random) % WRITES) {
-            load(client, key);
-        } else {
-            store(client, key);
-        }
-        end = microseconds();
-        fprintf(log, "%d %lld %lld\n", (int)(end - begin), (long long)end / 1000000,
-                (long long)end % 1000000);
+static void operate(struct client *client)
+{
+    int key = next(&client->random) % keys;
+
+    if (next(&client->random) % WRITES) {
+        load(client, key);
+    } else {
+        store(client, key);
     }
-    if (fclose(log)) {
-        err(1, "%s", name);
-    }
+}
+
+static void verify(struct client *client)
+{
     for (int key = 0; key < keys; key++) {
         load(client, key);
     }
-    return NULL;
-}
-
-static void on_alarm(int number)
-{
-    (void)number;
-    over = 1;
 }
 
 int main(int argc, char **argv)
 {
-    struct client *client;
-    long operations = 0;
-    sigset_t begin;
-    int number;
+    int clients;
 
     if (argc != 6) {
         errx(2, "usage: kv memcached|redis SOCKET CLIENTS KEYS LOG");
@@ -214,29 +175,7 @@ int main(int argc, char **argv)
     clients = atoi(argv[3]);
     keys = atoi(argv[4]);
     log_name = argv[5];
-    client = calloc(clients, sizeof(*client));
-    pthread_barrier_init(&stored, NULL, clients + 1);
-    pthread_barrier_init(&begun, NULL, clients + 1);
-    sigemptyset(&begin);
-    sigaddset(&begin, SIGUSR1);
-    sigprocmask(SIG_BLOCK, &begin, NULL);
-    sigaction(SIGALRM, &(struct sigaction) { .sa_handler = on_alarm,
-                                             .sa_flags = SA_RESTART }, NULL);
-    for (int i = 0; i < clients; i++) {
-        client[i].number = i;
-        client[i].random = i + 1;
-        client[i].version = calloc(keys, sizeof(*client[i].version));
-        pthread_create(&client[i].thread, NULL, run, &client[i]);
-    }
-    pthread_barrier_wait(&stored);
-    puts("kv ready");
-    fflush(stdout);
-    sigwait(&begin, &number);
-    pthread_barrier_wait(&begun);
-    for (int i = 0; i < clients; i++) {
-        pthread_join(client[i].thread, NULL);
-        operations += client[i].operations;
-    }
-    printf("kv %ld operations, %d keys are right\n", operations, clients * keys);
+    printf("%ld operations, ", run_clients(clients));
+    printf("%d keys are right\n", clients * keys);
     return 0;
 }
