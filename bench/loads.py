@@ -102,8 +102,9 @@ class Postgres(Load):
 class Checking(Load):
     """Clients of our own that verify all that they read, and all there is in the end"""
 
-    def __init__(self, name, package, program, unit, title):
-        self.name = self.server = name
+    def __init__(self, name, server, package, program, unit, title):
+        self.name = name
+        self.server = server
         self.package = package
         self.programs = (program,)
         self.unit = unit                # of its data
@@ -125,6 +126,9 @@ class Checking(Load):
 LOADS = {load.name: load for load in (
     Postgres("select", "select-only", "PostgreSQL, pgbench select-only"),
     Postgres("tpcb", "tpcb-like", "PostgreSQL, pgbench TPC-B"),
-    Checking("memcached", "memcached", "kv", "keys", "memcached, nine reads to a write"),
-    Checking("redis", "redis-server", "kv", "keys", "Redis, nine reads to a write"),
-    Checking("mixed", "", "mixed", "pages", "compute, memory, files, pipes"))}
+    Checking("memcached", "memcached", "memcached", "kv", "keys",
+             "memcached, nine reads to a write"),
+    Checking("redis", "redis", "redis-server", "kv", "keys", "Redis, nine reads to a write"),
+    Checking("compile", "tcc", "tcc", "compile", "sources", "compile jobs"),
+    Checking("mixed", "mixed", "", "mixed", "pages",
+             "requests that compute, use memory, files and pipes"))}

@@ -23,6 +23,7 @@ WANTED = {
                    "usr/lib/postgresql/*/lib/*.so", "usr/share/postgresql/**/*"],
     "memcached": ["usr/bin/memcached"],
     "redis-server": ["usr/bin/redis-server"],
+    "tcc": ["usr/bin/tcc"],
 }
 UNWANTED = re.compile(r"llvmjit|/man/|/locale/")
 
