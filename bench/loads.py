@@ -83,10 +83,10 @@ class Postgres(Load):
         """That these transactions, and nothing else, are in the tables"""
         if number(r"failed transactions: (\d+)", said):
             raise Failed(f"pgbench: {said}")
-        found = {}
+        found = {"accounts": [], "sums": [], "history": []}
         for line in linux.run("check_tables"):
             name, *numbers = line.split()
-            if name not in ("accounts", "sums", "history"):
+            if name not in found:
                 raise Failed(f"PostgreSQL: {line}")
             found[name] = [int(text or 0) for text in numbers]
         accounts = args.scale * 100_000
