@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 from lib import report
 from lib.postcopy import Pair, event_time
+from lib.vm import Hang
 from linux import guest
 
 import busy
@@ -64,9 +65,15 @@ def prepare(pair, args):
 
 def precopy(pair):
     """Until all memory was sent once"""
-    pair.source.cmd("migrate-set-parameters", max_bandwidth=pair.bandwidth)
-    while pair.source.cmd("query-migrate").get("ram", {}).get("dirty-sync-count", 0) < 2:
+    # What is left then is not so little that the migration ends by itself. (With 0 it would
+    # end without having looked at what was written since.)
+    pair.source.cmd("migrate-set-parameters", max_bandwidth=pair.bandwidth, downtime_limit=1)
+    state = {"status": "setup"}
+    while state.get("ram", {}).get("dirty-sync-count", 0) < 2:
+        if state["status"] not in ("setup", "active"):
+            raise Hang(f"{pair.name}: precopy: {state['status']}")
         time.sleep(PAUSE)
+        state = pair.source.cmd("query-migrate")
 
 
 def switch(pair):

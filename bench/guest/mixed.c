@@ -21,10 +21,11 @@
 
 #define PAGE 4096
 #define WORDS (PAGE / sizeof(uint64_t))
-#define TOUCHED 4               /* pages of one operation */
-#define ROUNDS 20000            /* of its computing */
+#define TOUCHED 8               /* pages of one operation */
+#define ROUNDS 500000           /* of its computing */
 
 static int pages, fd;
+static volatile uint64_t computed;
 
 struct part {
     uint64_t (*page)[WORDS];    /* of the region; one more is for records */
@@ -110,7 +111,7 @@ static void operate(struct client *client)
     for (int i = 0; i < ROUNDS; i++) {
         next(&result);
     }
-    client->random ^= result;
+    computed = result;
     for (int i = 0; i < TOUCHED; i++) {
         int number = next(&client->random) % pages;
 
