@@ -42,6 +42,10 @@ demo: ready
 demo-linux demo-linux-kvm demo-freestanding: demo-%: ready
 	BUILD=$(abspath $(BUILD)) scripts/with-userfaultfd scripts/demo --only $*
 
+# BENCH: its form and options, as `quick` or '--load tpcb --runs 9'
+bench: ready
+	BUILD=$(abspath $(BUILD)) scripts/with-userfaultfd bench/bench $(BENCH)
+
 # All of tests/run, or one of its suites
 SUITES = unit harness house configure model mutants qtest guest postcopy nested kvm linux
 check soak $(SUITES:%=check-%): ready
@@ -76,6 +80,8 @@ help:
 	@echo 'make install    install it with its firmware in $$PREFIX (/usr/local)'
 	@echo 'make demo       a postcopy migration with pv-ve off and on: tables and pictures, with a'
 	@echo '                Linux guest and a freestanding one; demo-linux, demo-linux-kvm, demo-freestanding'
+	@echo 'make bench      what clients of a database in the guest feel of a migration, with figures;'
+	@echo '                BENCH=quick ends in ten minutes, BENCH=--help tells the options'
 	@echo 'make check      all tests; check-nested those of KVM in the nested bed, and so on:'
 	@echo '                $(SUITES)'
 	@echo 'make soak       the same, with all repetitions, and nothing taken as known'
@@ -84,4 +90,4 @@ help:
 	@echo 'make deps       install the packages that all this needs (Debian 12, 13)'
 	@echo 'make clean      remove what was compiled; distclean: remove $$BUILD'
 
-.PHONY: all install deps ready demo demo-linux demo-linux-kvm demo-freestanding check soak linux-guest $(SUITES:%=check-%) mutants linux-driver clean distclean help
+.PHONY: all install deps ready demo demo-linux demo-linux-kvm demo-freestanding bench check soak linux-guest $(SUITES:%=check-%) mutants linux-driver clean distclean help

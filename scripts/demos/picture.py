@@ -126,6 +126,22 @@ def script(title, curves):
         "unset multiplot", ""])
 
 
+def render(stem, text):
+    """As STEM.svg and STEM.png: (paths, what kept gnuplot from it)"""
+    if not shutil.which("gnuplot"):
+        return [], "gnuplot is not there (package gnuplot-nox)"
+    drawn = []
+    for kind, terminal in TERMINALS.items():
+        path = f"{stem}.{kind}"
+        done = subprocess.run(
+            ["gnuplot", "-"], text=True, capture_output=True, check=False,
+            input=f"set terminal {terminal}\nset output '{path}'\n{text}")
+        if done.returncode:
+            return drawn, f"gnuplot: {done.stderr.strip()}"
+        drawn.append(path)
+    return drawn, ""
+
+
 class Pictures:
     """Draws one for each link, in the build folder."""
 
@@ -135,8 +151,7 @@ class Pictures:
         self.bandwidth = args.bandwidth
         self.at_once = args.at_once
         self.drawn = []
-        self.problem = "" if shutil.which("gnuplot") else \
-            "gnuplot is not there (package gnuplot-nox)"
+        self.problem = ""
 
     def draw(self, link, curves):
         """`curves` is a dictionary: pv-ve is on: its Curve"""
@@ -148,15 +163,8 @@ class Pictures:
         if self.at_once:
             title += ", without a precopy pass"
             stem = stem.with_name(stem.name + "-at-once")
-        for kind, terminal in TERMINALS.items():
-            path = f"{stem}.{kind}"
-            text = f"set terminal {terminal}\nset output '{path}'\n{script(title, curves)}"
-            done = subprocess.run(["gnuplot", "-"], input=text, text=True,
-                                  capture_output=True, check=False)
-            if done.returncode:
-                self.problem = f"gnuplot: {done.stderr.strip()}"
-                return
-            self.drawn.append(path)
+        drawn, self.problem = render(stem, script(title, curves))
+        self.drawn += drawn
 
     def tell(self):
         for path in self.drawn:

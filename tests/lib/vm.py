@@ -26,6 +26,7 @@ class Serial:
         self.near, self.far = socket.socketpair()
         self.log = open(log, "wb")
         self.lines = []
+        self.times = []             # when each of them was there
         self.seen = 0               # lines before this one were already waited for
         self.ended = False
         self.changed = threading.Condition()
@@ -55,8 +56,10 @@ class Serial:
             self.log.write(data)
             self.log.flush()
             *lines, rest = (rest + data).split(b"\n")
+            now = time.time()
             with self.changed:
                 self.lines += [line.decode(errors="replace").strip() for line in lines]
+                self.times += [now] * len(lines)
                 self.changed.notify_all()
         with self.changed:
             self.ended = True

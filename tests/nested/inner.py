@@ -21,6 +21,7 @@ class InnerSerial(Serial):
         self.near = self.far = stream
         self.log = open(log, "wb")
         self.lines = []
+        self.times = []
         self.seen = 0
         self.ended = False
         self.changed = threading.Condition()

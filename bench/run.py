@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One migration of a guest that serves its clients"""
+
+import contextlib
+import os
+import pathlib
+import time
+from types import SimpleNamespace
+
+from lib import report
+from lib.postcopy import Pair, event_time
+from lib.vm import Hang
+from linux import guest
+
+import busy
+import clock
+import figures
+from loads import Failed
+
+WARM = 5.0              # seconds that the clients work before anything is measured
+BEFORE = 6.0            # seconds that the speed before is measured
+LOST_AFTER = 0.2        # seconds after the switch that an outage begins
+AFTER = 4.0             # seconds after the last page that are looked at
+PAUSE = 0.02            # seconds between two looks at the migration
+PATIENCE = 600
+
+
+class Idle:
+    """How long the threads of a VM's vCPUs slept, though they could have had a processor"""
+
+    def __init__(self, vm):
+        pid = vm.machine._subp.pid
+        self.paths = [pathlib.Path(f"/proc/{pid}/task/{cpu['thread-id']}/schedstat")
+                      for cpu in vm.cmd("query-cpus-fast")]
+        self.samples = []
+
+    def look(self):
+        # Nanoseconds that it had a processor, and that it waited for one
+        busy = sum(int(text) for path in self.paths for text in path.read_text().split()[:2])
+        self.samples.append(SimpleNamespace(time=time.time(), busy=busy / 1e9))
+
+    def between(self, start, end):
+        """Seconds, on average of the vCPUs; the first sample must be of before `start`."""
+        busy, none = (report.at(self.samples, when, lambda sample: sample.busy)
+                      for when in (end, start))
+        return (end - start) - (busy - none) / len(self.paths)
+
+
+def start_source(kept, load, contender, name, progress):
+    """A Vm to be entered: the kept guest in it waits to be woken."""
+    path = kept.get(load, contender.device, progress)
+    machine = kept.machine(load, contender.device)
+    machine["args"] = [*machine["args"], "-incoming", "defer"]
+    return kept.cfg.machine(f"{name}-first", **machine), path
+
+
+def prepare(pair, args):
+    pair.prepare()
+    pair.target.cmd("migrate-set-capabilities",
+                    capabilities=[{"capability": "postcopy-blocktime", "state": True}])
+    if args.background:
+        pair.source.cmd("migrate-set-parameters",
+                        max_postcopy_bandwidth=int(args.background * (1 << 20)))
+
+
+def precopy(pair):
+    """Until all memory was sent once"""
+    # What is left then is not so little that the migration ends by itself. (With 0 it would
+    # end without having looked at what was written since.)
+    pair.source.cmd("migrate-set-parameters", max_bandwidth=pair.bandwidth, downtime_limit=1)
+    state = {"status": "setup"}
+    while state.get("ram", {}).get("dirty-sync-count", 0) < 2:
+        if state["status"] not in ("setup", "active"):
+            raise Hang(f"{pair.name}: precopy: {state['status']}")
+        time.sleep(PAUSE)
+        state = pair.source.cmd("query-migrate")
+
+
+def switch(pair):
+    """(when the source stood still, when the target ran)"""
+    running = pair.switch()
+    return event_time(pair.source.wait_event("STOP")), running
+
+
+def measure_before(linux, load, args, progress):
+    """The source's clock, and from when until when the speed is that before"""
+    progress.show("clients begin")
+    load.begin(linux, args)
+    time.sleep(WARM)
+    progress.show("speed before")
+    early = clock.stamps(linux)
+    start = time.time()
+    time.sleep(BEFORE)
+    end = time.time()
+    return clock.Clock.between(early, clock.stamps(linux)), start, end
+
+
+def lose_network(pair, seconds):
+    time.sleep(LOST_AFTER)
+    pair.lose_network()
+    time.sleep(seconds)
+    pair.recover()
+
+
+def migrate(pair, case, args, progress):
+    """(the source stopped, the target runs, the last page came, how long its vCPUs idled)"""
+    prepare(pair, args)
+    pair.migrate()
+    if not case.at_once:
+        progress.show("precopy")
+        precopy(pair)
+    idle = Idle(pair.target)
+    idle.look()
+    stop, running = switch(pair)
+    progress.show("postcopy")
+    if args.outage:
+        lose_network(pair, args.outage)
+    last = pair.finish(idle.look, pause=PAUSE, patience=PATIENCE)
+    idle.look()
+    progress.show("after the last page")
+    time.sleep(AFTER)
+    return stop, running, last, idle.between(running, last)
+
+
+def verify(linux, load, args, said, count):
+    load.check(linux, args, said, count)
+    if complaints := linux.complaints():
+        raise Failed(f"the kernel says: {complaints}")
+
+
+def examine(pair, source_clock, stop, load, contender, args, progress):
+    """(transactions by the host's clock, what the guest and both QEMUs have counted)"""
+    linux = guest.Linux(pair.target)
+    progress.show("verifying all data")
+    target_clock = clock.Clock(clock.stamps(linux), source_clock.rate)
+    moved = clock.Moved(source_clock, target_clock, stop)
+    said, found = load.end(linux)
+    found = [(moved.at(begin), moved.at(end)) for begin, end in found]
+    counted = {"down by the guest's clock": moved.down(),
+               "blocked": pair.target.cmd("query-migrate").get("postcopy-vcpu-blocktime"),
+               "requests": pair.source.cmd("query-migrate")["ram"]["postcopy-requests"]}
+    if contender.device is not None:
+        counted["device"] = pair.target.stats()
+    if contender.module is not None:
+        counted["driver"] = linux.stats()
+    verify(linux, load, args, said, len(found))
+    return figures.Transactions(found), counted
+
+
+def run(kept, case, contender, number, progress):
+    """What is to be told of it"""
+    load, args = case.load, kept.args
+    name = f"{case.name}-{contender.name}-{number}"
+    first, path = start_source(kept, load, contender, name, progress)
+    with contextlib.ExitStack() as alive:
+        progress.show("guest is loaded")
+        source = alive.enter_context(first)
+        kept.wake(source, path)
+        pair = alive.enter_context(Pair(
+            kept.cfg, name, bandwidth=case.bandwidth, rtt=case.rtt, source=source,
+            **kept.machine(load, contender.device)))
+        linux = guest.Linux(source)
+        if contender.module is not None:
+            linux.run(f"load_driver {contender.module}")
+        look = busy.Look([os.getpid(), pair.relay.process.pid,
+                          *(vm.machine._subp.pid for vm in (source, pair.target))])
+        source_clock, start, end = measure_before(linux, load, args, progress)
+        stop, running, last, lost = migrate(pair, case, args, progress)
+        machine = look.told()
+        transactions, counted = examine(pair, source_clock, stop, load, contender, args,
+                                        progress)
+    moments = figures.Moments(start, end, stop, running, last)
+    return {"figures": {**figures.figures(transactions, moments), "lost": lost},
+            "counted": counted, "machine": machine,
+            "curve": figures.curve(transactions, moments, args.step, start - running,
+                                   last + AFTER - running)}

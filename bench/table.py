@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The figures of several runs of several contenders, as a table of 100 columns"""
+
+from figures import summary
+
+NAME, CELL = 12, 7
+
+
+def speed(value):
+    return f"{value:.0f}"
+
+
+def share(value):
+    return f"{100 * value:.2g} %" if value < 0.995 else f"{100 * value:.0f} %"
+
+
+def seconds(value):
+    return f"{value:.3f}" if value < 1 else f"{value:.3g}" if value < 100 else f"{value:.0f}"
+
+
+COLUMNS = (("before", "before", speed), ("1st s", "share of first second", share),
+           ("whole", "share of postcopy", share), ("p50", "p50", seconds),
+           ("p99", "p99", seconds), ("max", "longest", seconds), ("gap", "gap", seconds),
+           ("1/2", "half", seconds), ("9/10", "nine tenths", seconds),
+           ("last", "last page", seconds), ("lost", "lost", seconds),
+           ("down", "down", seconds))
+
+LEGEND = """\
+before   transactions a second, before the migration
+1st s    transactions in the first second after the switch, as a share of that
+whole    the same, from the switch until the last page came
+p50 ...  how long transactions took that were under way then: half, 99 %, all of them
+gap      longest time without the end of any, from the switch on
+1/2      time after the switch until half the speed, 9/10: nine tenths of it, is back for a
+         second; ? if it was not seen
+last     time after the switch until the last page came
+lost     time of each vCPU until then in which it did nothing, though there was work
+down     from the stop of the source until the target runs
+Times are seconds of the host's clock."""
+
+
+def line(name, cells):
+    return f"{name:{NAME}}" + "".join(f"{cell:>{CELL}}" for cell in cells)
+
+
+def ratio(value, base):
+    if value is None or not base:
+        return "-"
+    return f"x{value / base:.3g}" if value < 1000 * base else "-"
+
+
+def rows(runs, first):
+    """
+    Lines for one contender, of the figures of its runs; `first` are those of the contender
+    that it is compared with, if it is another.
+    """
+    found = [summary([run[key] for run in runs]) for _, key, _ in COLUMNS]
+    texts = [["?" if value is None else text(value) for value in values]
+             for values, (_, _, text) in zip(found, COLUMNS)]
+    lines = [("median", [cells[0] for cells in texts])]
+    if len(runs) > 1:
+        lines += [("  lowest", [cells[1] for cells in texts]),
+                  ("  highest", [cells[2] for cells in texts])]
+    if first:
+        base = [summary([run[key] for run in first])[0] for _, key, _ in COLUMNS]
+        lines.append(("  ratio", [ratio(values[0], other)
+                                  for values, other in zip(found, base)]))
+    return lines
+
+
+def table(title, runs):
+    """`runs` is a dictionary: name of the contender: figures of its runs, maybe none"""
+    runs = {name: those for name, those in runs.items() if those}
+    lines = [title, line("", [heading for heading, _, _ in COLUMNS])]
+    first = None
+    for name, those in runs.items():
+        (_, cells), *more = rows(those, first)
+        lines.append(line(f"{name[:NAME - 4]} ({len(those)})", cells))
+        lines += [line(what, cells) for what, cells in more]
+        first = first or those
+    return "\n".join(lines)
