@@ -9,7 +9,8 @@
  *   e   enable it               -> "vcpu N enabled" from each vCPU
  *   b   keep the busy word set  -> "vcpu N busy" from each vCPU, as if its handler ran
  *       or clear it                on until the next b: "vcpu N not busy"
- *   x   execute VMSAVE, whose operand is a physical address, on vmsave_area -> "vmsave done"
+ *   x   execute VMSAVE, whose operand is a physical address, on vmsave_area
+ *                              -> "vmsave done"
  *   q   end                     -> "bye"; see enum exit_value
  */
 
