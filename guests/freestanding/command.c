@@ -11,7 +11,8 @@
  *       or clear it                on until the next b: "vcpu N not busy"
  *   n   touch only a quarter of the region from now on, its first -> "narrow",
  *       or all of it            -> "wide"
- *   x   execute VMSAVE, whose operand is a physical address, on vmsave_area -> "vmsave done"
+ *   x   execute VMSAVE, whose operand is a physical address, on vmsave_area
+ *                              -> "vmsave done"
  *   q   end                     -> "bye"; see enum exit_value
  */
 

@@ -34,9 +34,9 @@
 #define report              ((struct report *)REPORT_GPA)
 
 /*
- * Memory is mapped one to one.  The test region is not, but this much further up, and there
- * is the code of the tasks that touch it, once more: so they, and nobody else, need paging
- * structures of their own, at all levels but the first.
+ * Memory is mapped one to one.  The test region is not, but this much further up, and
+ * there is the code of the tasks that touch it, once more: so they, and nobody else, need
+ * paging structures of their own, at all levels but the first.
  */
 #define FAR                 (1ul << 39)
 

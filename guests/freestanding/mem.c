@@ -171,8 +171,8 @@ static uint64_t *entry_of_page(uint64_t page)
 }
 
 /*
- * By its owner, who alone unmaps it, and has just written to it.  The table may be missing
- * here too, so interrupts are on.
+ * By its owner, who alone unmaps it, and has just written to it.  The table may be
+ * missing here too, so interrupts are on.
  */
 void unmap_page(uint64_t page, struct frame *f)
 {

@@ -61,10 +61,10 @@ struct report_cpu {
     uint64_t nmis;          /* 160 */
     uint64_t exact[3];      /* 168  #VE whose kind (read, write, fetch) and linear
                                     address were known beforehand, and were right */
-    uint64_t walks;         /* 192  #VE for a paging structure that an access to data needs */
-    uint64_t fetch_walks;   /* 200  ... that the instruction itself needs */
+    uint64_t walks;         /* 192  #VE for a paging structure, to reach data */
+    uint64_t fetch_walks;   /* 200  ... to reach the instruction */
     uint64_t page_faults;   /* 208  of tasks, taken with unmap=1 */
-    uint64_t walked_faults; /* 216  of these: whose page took #VE for a structure before */
+    uint64_t walked_faults; /* 216  of these: after #VE for a structure */
     uint64_t reserved[4];
 };
 
