@@ -11,7 +11,9 @@ def speed(value):
 
 
 def share(value):
-    return f"{100 * value:.2g} %" if value < 0.995 else f"{100 * value:.0f} %"
+    percent = 100 * value
+    return f"{percent:.2f} %" if percent < 1 else f"{percent:.1f} %" if percent < 10 else \
+        f"{percent:.0f} %"
 
 
 def seconds(value):
