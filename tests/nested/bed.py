@@ -158,6 +158,7 @@ class Bed:
         start = time.monotonic()
         with self.closing:
             self.closing.callback(self.control.close)
+            self.control.offer()
             self.closing.enter_context(self.vm)
             self.control.start()
             self.monitor = Monitor(self.monitor_path)
