@@ -7,10 +7,10 @@
  * it.  If #VE may be possible a signal ends its KVM_RUN, and its own thread decides
  * (decide.c).
  *
- * A kick is dear, and one that is declined or finds the vCPU at no access to that page is
- * pure cost: the vCPU faults on the page again.  So it is not kicked a second time for a page
- * as long as it has hardly left the guest since, and one whose kicks keep being declined is
- * spared for a while.
+ * A kick is dear, and one that is declined or finds the vCPU at no access to that
+ * page is pure cost: the vCPU faults on the page again.  So it is not kicked a second
+ * time for a page as long as it has hardly left the guest since, and one whose kicks
+ * keep being declined is spared for a while.
  */
 #include "qemu/osdep.h"
 #include <sys/syscall.h>

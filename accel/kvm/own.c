@@ -22,7 +22,7 @@
 #include "standard-headers/asm-x86/kvm_para.h"
 #include "pv-ve/accel/kvm/pv-ve-kvm.h"
 
-/* In each of them bit 0 says that it is in use, and an address is in bits 63:1 or less. */
+/* In each of them bit 0 says that it is in use; an address is in bits 63:1 or less. */
 static const uint32_t naming_msr[] = {
     MSR_KVM_SYSTEM_TIME_NEW, MSR_KVM_ASYNC_PF_EN, MSR_KVM_STEAL_TIME, MSR_KVM_PV_EOI_EN,
 };

@@ -300,7 +300,7 @@ static Answer try_it(Error **errp)
     return answer;
 }
 
-/* QEMU keeps for ever to the way in which it opened the first one, also if that failed. */
+/* QEMU keeps to the way in which it opened the first one, also if that failed. */
 static bool may_use_userfaultfd(void)
 {
     int fd;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * pv-ve: the KVM end, for an unmodified host kernel (as a rule Linux 6.2 or newer): what the
- * host must offer, CPUID, MSRs, WAIT and the notification.  Faults are in the other files.
+ * pv-ve: the KVM end, for an unmodified host kernel (as a rule Linux 6.2 or newer):
+ * what the host must offer, CPUID, MSRs, WAIT and the notification.  Faults are in
+ * the other files.
  */
 #include "qemu/osdep.h"
 #include "qapi/error.h"

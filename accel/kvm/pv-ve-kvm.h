@@ -54,10 +54,10 @@ typedef enum PvVeKvmKick {
 } PvVeKvmKick;
 
 /*
- * Let the vCPU's thread decide about a #VE: for the missing page at host address @page, for
- * which it sleeps itself, or, if that is NULL, for what its instruction touches, as KVM has
- * halted it or is about to.  Without @sure it may be another thread that waits for @page.
- * Any thread, in an RCU critical section.
+ * Let the vCPU's thread decide about a #VE: for the missing page at host address
+ * @page, for which it sleeps itself, or, if that is NULL, for what its instruction
+ * touches, as KVM has halted it or is about to.  Without @sure it may be another
+ * thread that waits for @page.  Any thread, in an RCU critical section.
  */
 PvVeKvmKick pv_ve_kvm_kick(unsigned vcpu, void *page, bool sure);
 
@@ -80,8 +80,8 @@ void pv_ve_kvm_learn_from_kick(CPUState *cpu, void *page, PvVeKick result);
 /* ---- probe.c ---- */
 
 /*
- * Can a signal take a vCPU out of its wait for a missing page?  The error says what to change.
- * BQL held.
+ * Can a signal take a vCPU out of its wait for a missing page?  The error says what
+ * to change.  BQL held.
  */
 bool pv_ve_kvm_can_interrupt_faults(Error **errp);
 
@@ -111,9 +111,9 @@ void *pv_ve_kvm_touched(CPUState *cpu, void *page, PvVeFault *fault);
 /* BQL held, once. */
 void pv_ve_kvm_start_watch(void);
 /*
- * A kernel worker waits for the missing page at host address @page, and KVM has halted
- * the vCPU that touched it.  Without @sure that may be a vCPU's thread which waits itself.  In
- * the thread that reads of the fault, in an RCU critical section.
+ * A kernel worker waits for the missing page at host address @page, and KVM has
+ * halted the vCPU that touched it.  Without @sure that may be a vCPU's thread which
+ * waits itself.  In the thread that reads of the fault, in an RCU critical section.
  */
 void pv_ve_kvm_worker_blocked(void *page, bool sure);
 /* Does a worker wait for the missing page at this address of the host?  Any thread. */

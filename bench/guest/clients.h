@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What clients of the bench's guest have in common: a thread each, which prepares what it
- * needs before the guest is kept, and does one operation after the other from SIGUSR1 until
- * SIGALRM. A log of its own gets a line for each: how many microseconds it took, and when it
- * ended (seconds, microseconds).
+ * What clients of the bench's guest have in common: a thread each, which prepares
+ * what it needs before the guest is kept, and does one operation after the other from
+ * SIGUSR1 until SIGALRM.  A log of its own gets a line for each: how many
+ * microseconds it took, and when it ended (seconds, microseconds).
  */
 #ifndef CLIENTS_H
 #define CLIENTS_H
