@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Compile jobs: each runs the compiler on one of many sources, and compares what it makes with
- * what it made of it before.
+ * Compile jobs: each runs the compiler on one of many sources, and compares what it
+ * makes with what it made of it before.
  *
  *   compile CLIENTS SOURCES FOLDER COMPILER LOG
  *
- * Every client has SOURCES sources of its own, in FOLDER. In the end each is compiled once
- * more, and `OPERATIONS operations, SOURCES sources are right` is printed. A wrong result ends
- * all.
+ * Every client has SOURCES sources of its own, in FOLDER. In the end each is compiled
+ * once more, and `OPERATIONS operations, SOURCES sources are right` is printed. A
+ * wrong result ends all.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -30,7 +30,8 @@ struct object {
     char *data;
 };
 
-static void name_file(const struct client *client, int source, const char *suffix, char *name)
+static void name_file(const struct client *client, int source, const char *suffix,
+                      char *name)
 {
     snprintf(name, NAME, "%s/%d-%d.%s", folder, client->number, source, suffix);
 }

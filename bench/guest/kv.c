@@ -4,10 +4,10 @@
  *
  *   kv memcached|redis SOCKET CLIENTS KEYS LOG
  *
- * Every client has a connection and KEYS keys of its own, of which it stores all. Then it
- * reads random keys, and now and then writes one; in the end it reads all keys once more, and
- * `OPERATIONS operations, KEYS keys are right` is printed. Any other answer of the server
- * than it must give ends all.
+ * Every client has a connection and KEYS keys of its own, of which it stores all.
+ * Then it reads random keys, and now and then writes one; in the end it reads all
+ * keys once more, and `OPERATIONS operations, KEYS keys are right` is printed. Any
+ * other answer of the server than it must give ends all.
  */
 #define _GNU_SOURCE
 #include <stdbool.h>
@@ -75,8 +75,8 @@ static void expect(struct client *client, const char *wanted, int length)
         }
         got += more;
         if (memcmp(answer, wanted, got)) {
-            errx(1, "client %d: %.*s instead of %.*s", client->number, got, answer, length,
-                 wanted);
+            errx(1, "client %d: %.*s instead of %.*s", client->number, got, answer,
+                 length, wanted);
         }
     }
 }
@@ -106,8 +106,8 @@ static void store(struct client *client, int key)
 
     connection(client)->version[key]++;
     if (redis) {
-        sprintf(line, "*3\r\n$3\r\nSET\r\n$12\r\nkey:%02d:%05d\r\n$%d", client->number, key,
-                VALUE);
+        sprintf(line, "*3\r\n$3\r\nSET\r\n$12\r\nkey:%02d:%05d\r\n$%d",
+                client->number, key, VALUE);
     } else {
         sprintf(line, "set key:%02d:%05d 0 0 %d", client->number, key, VALUE);
     }
@@ -122,8 +122,8 @@ static void load(struct client *client, int key)
     int length;
 
     if (redis) {
-        length = sprintf(text, "*2\r\n$3\r\nGET\r\n$12\r\nkey:%02d:%05d\r\n", client->number,
-                         key);
+        length = sprintf(text, "*2\r\n$3\r\nGET\r\n$12\r\nkey:%02d:%05d\r\n",
+                         client->number, key);
         sprintf(line, "$%d", VALUE);
     } else {
         length = sprintf(text, "get key:%02d:%05d\r\n", client->number, key);

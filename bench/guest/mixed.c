@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Requests of a server that has no name: each computes, reads and writes random pages of a
- * large region and a record of a file, and has a record carried by the kernel from the file
- * into a pipe, from there into the region.
+ * Requests of a server that has no name: each computes, reads and writes random pages
+ * of a large region and a record of a file, and has a record carried by the kernel
+ * from the file into a pipe, from there into the region.
  *
  *   mixed CLIENTS PAGES FILE LOG
  *
- * Every client has PAGES pages and as many records of its own, and verifies each that it
- * reads; in the end it verifies all, and `OPERATIONS operations, PAGES pages are right` is
- * printed. A wrong one ends all.
+ * Every client has PAGES pages and as many records of its own, and verifies each that
+ * it reads; in the end it verifies all, and `OPERATIONS operations, PAGES pages are
+ * right` is printed. A wrong one ends all.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
