@@ -2,9 +2,9 @@
 /*
  * pv-ve: the lists of all vCPUs, against the machine's RAM.
  *
- * On the source, at the switch, when the guest has stopped for good: nothing but devices writes to its
- * memory any more.  Nobody waits for a list: one that is missing itself is left out, and
- * its chain ends there.
+ * On the source, at the switch, when the guest has stopped for good: nothing but devices
+ * writes to its memory any more.  Nobody waits for a list: one that is missing itself is
+ * left out, and its chain ends there.
  */
 #include "qemu/osdep.h"
 #include "qemu/main-loop.h"

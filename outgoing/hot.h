@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* pv-ve: in postcopy the source sends first what the guest wrote last, and what it names. */
+/* pv-ve: in postcopy the source sends first what the guest wrote last or has named. */
 #ifndef PV_VE_OUTGOING_HOT_H
 #define PV_VE_OUTGOING_HOT_H
 
@@ -22,8 +22,8 @@ void pv_ve_hot_begin(void);
 /* What the log holds now was written in the time of that class.  BQL. */
 void pv_ve_hot_take(PvVeHotClass class);
 /*
- * The guest has named pages of @block, in units of its page size, of one of the classes of
- * urgency (PV_VE_URGENT_CLASSES).  What is no RAM that migrates is left out.  BQL.
+ * The guest has named pages of @block, in units of its page size, of one of the
+ * classes of urgency (PV_VE_URGENT_CLASSES).  What does not migrate is left out.  BQL.
  */
 void pv_ve_hot_name(RAMBlock *block, uint64_t page, uint64_t nr, unsigned urgency);
 /* The vCPUs have stopped, and the log has been taken, but not moved yet. */
@@ -38,8 +38,8 @@ void pv_ve_hot_end(void);
 /* To name pages by pv_ve_hot_name(), at the switch.  BQL. */
 typedef void PvVeHotNamer(void);
 /*
- * Migrations that begin from now on send first what was written last, if @written, and what
- * @name names, NULL: nothing.
+ * Migrations that begin from now on send first what was written last, if @written,
+ * and what @name names, NULL: nothing.
  */
 void pv_ve_hot_first(bool written, PvVeHotNamer *name);
 
