@@ -106,8 +106,8 @@ static bool is_hot(const PvVeHotMap *map, PvVeHotClass class, unsigned long page
 }
 
 /*
- * Before the bits of a class are gathered those of earlier classes have been: of these only
- * the first bit of each page is left, here and in the leaves behind.
+ * Before the bits of a class are gathered those of earlier classes have been: of these
+ * only the first bit of each page is left, here and in the leaves behind.
  */
 static void gather(PvVeHotMap *map, PvVeHotClass class, size_t i)
 {

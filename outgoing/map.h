@@ -13,8 +13,8 @@
 #include "qemu/bitops.h"
 
 /*
- * In the order in which they are sent.  Once it is settled a page is in the first one of its
- * classes only.
+ * In the order in which they are sent.  Once it is settled a page is in the first one of
+ * its classes only.
  */
 typedef enum PvVeHotClass {
     PV_VE_HOT_NAMED_0,          /* without it the guest cannot run at all */
@@ -50,7 +50,7 @@ void pv_ve_hot_map_free(PvVeHotMap *map);
 void pv_ve_hot_map_add(PvVeHotMap *map, PvVeHotClass class, size_t word,
                        const unsigned long *log, const unsigned long *except, size_t nr);
 
-/* The guest's pages from @page on, @nr of them; those behind the map's end are left out. */
+/* The guest's pages from @page on, @nr of them, up to the end of the map. */
 void pv_ve_hot_map_add_run(PvVeHotMap *map, PvVeHotClass class, unsigned long page,
                            unsigned long nr);
 
