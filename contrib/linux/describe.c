@@ -48,9 +48,8 @@ static void name_memory(const void *start, size_t size, unsigned int class)
 /* ---- CPUs ---- */
 
 /*
- * The first chunk of a CPU's area; a module's variables lie behind the kernel's.  In there
- * are descriptor tables, TSS, interrupt and exception stacks: the entry area only maps
- * them once more.
+ * The first chunk of a CPU's area; a module's variables lie behind the kernel's.  The
+ * stacks of interrupts are in there.
  */
 static void name_cpu_area(int number)
 {
@@ -193,6 +192,7 @@ void pv_ve_describe(void)
 
 	name_module();
 	name_cpus();
+	pv_ve_name_entry_area();
 	name_idle_tasks();
 	name_tasks(PV_VE_CLASS_NOW, now);
 	pv_ve_name_kernel_tables();

@@ -173,6 +173,7 @@ void pv_ve_describe(void);
 /* tables.c */
 void pv_ve_name_tables_of(struct mm_struct *mm, unsigned int class);
 void pv_ve_name_kernel_tables(void);
+void pv_ve_name_entry_area(void);
 void pv_ve_name_data(void);
 void pv_ve_name_text(void);
 void pv_ve_name_page_structs(void);

@@ -214,6 +214,21 @@ void pv_ve_name_kernel_tables(void)
 				    .last = ~0ul });
 }
 
+static void name_leaf(unsigned long address, u64 entry, u64 count)
+{
+	pv_ve_name(frame_in(entry), count, PV_VE_CLASS_NOW);
+}
+
+/*
+ * Descriptor tables, TSS, stacks and code that every entry to the kernel needs.  The
+ * kernel's image maps the interrupt table as if it were text.
+ */
+void pv_ve_name_entry_area(void)
+{
+	walk_kernel(&(struct walk){ .first = CPU_ENTRY_AREA_BASE, .leaf = name_leaf,
+				    .last = CPU_ENTRY_AREA_BASE + (P4D_SIZE - 1) });
+}
+
 /* What was only for the boot has been freed, and may be mapped there still. */
 static void name_image(unsigned long address, u64 entry, u64 count, unsigned int class)
 {
