@@ -165,7 +165,6 @@ void pv_ve_kvm_restore(struct pv_ve_cpu *cpu);
 void pv_ve_urgent_begin(void);
 void pv_ve_urgent_end(void);
 void pv_ve_urgent_look(void);
-bool pv_ve_is_announced(void);
 
 /* describe.c */
 void pv_ve_describe(void);
@@ -179,6 +178,7 @@ void pv_ve_name_text(void);
 void pv_ve_name_page_structs(void);
 
 /* lists.c */
+bool pv_ve_is_announced(void);
 bool pv_ve_lists_init(void);
 u64 pv_ve_lists_head(void);
 void pv_ve_lists_begin(void);

@@ -22,12 +22,27 @@
 struct chain {
 	struct pv_ve_urgent_list *first;
 	struct pv_ve_urgent_list *last;		/* that is written */
+	unsigned long count;
 };
 
 static struct pv_ve_urgent_list *head;
 static struct chain chains[2];
 static int published;			/* which chain the head leads to, if to any */
 static u64 pages, left_out;
+
+/* Does the host want lists?  Each CPU is told the same. */
+bool pv_ve_is_announced(void)
+{
+	int number;
+
+	for_each_online_cpu(number) {
+		const struct pv_ve_cpu *cpu = per_cpu_ptr(&pv_ve_cpus, number);
+
+		if (READ_ONCE(cpu->enabled))
+			return READ_ONCE(cpu->page->announced);
+	}
+	return false;
+}
 
 bool pv_ve_lists_init(void)
 {
@@ -58,30 +73,32 @@ static void free_chain(struct chain *chain)
 		next = following(list);
 		free_page((unsigned long)list);
 	}
-	chain->first = NULL;
+	*chain = (struct chain){ };
 }
 
-/* Memory that is short is better used otherwise: then fewer pages are named. */
-static void allocate_chain(struct chain *chain, unsigned long count)
-{
-	struct pv_ve_urgent_list *list;
-
-	while (count--) {
-		list = (void *)get_zeroed_page(GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN);
-		if (!list)
-			break;
-		if (chain->first)
-			list->next = virt_to_phys(chain->first);
-		chain->first = list;
-	}
-}
-
-static unsigned long lists_of_chain(void)
+static unsigned long max_lists(void)
 {
 	return clamp(totalram_pages() / RAM_PER_LIST, MIN_LISTS, PV_VE_URGENT_MAX_LISTS - 1ul);
 }
 
-/* The lists in use come first. */
+/* Memory that is short is better used otherwise: then fewer pages are named. */
+static struct pv_ve_urgent_list *add_list(struct chain *chain)
+{
+	struct pv_ve_urgent_list *list = NULL;
+
+	if (chain->count < max_lists())
+		list = (void *)get_zeroed_page(GFP_NOWAIT | __GFP_NOWARN);
+	if (!list)
+		return NULL;
+	chain->count++;
+	if (chain->last)
+		chain->last->next = virt_to_phys(list);
+	else
+		chain->first = list;
+	return list;
+}
+
+/* The lists in use come first; the others stay for the next time. */
 static void empty_chain(struct chain *chain)
 {
 	struct pv_ve_urgent_list *list;
@@ -93,11 +110,7 @@ static void empty_chain(struct chain *chain)
 
 void pv_ve_lists_begin(void)
 {
-	struct chain *chain = unpublished();
-
-	if (!chain->first)
-		allocate_chain(chain, lists_of_chain());
-	empty_chain(chain);
+	empty_chain(unpublished());
 	pages = 0;
 	left_out = 0;
 }
@@ -136,15 +149,28 @@ void pv_ve_lists_free(void)
 	head = NULL;
 }
 
-static bool add_entry(struct chain *chain, u64 pfn, u64 count, unsigned int class)
+/* With room for one more entry */
+static struct pv_ve_urgent_list *next_list(struct chain *chain)
 {
 	struct pv_ve_urgent_list *list = chain->last;
 
-	if (list && list->count == PV_VE_URGENT_ENTRIES)
+	if (list && list->count < PV_VE_URGENT_ENTRIES)
+		return list;
+	if (list)
 		list = following(list);
 	if (!list)
+		list = add_list(chain);
+	if (list)
+		chain->last = list;
+	return list;
+}
+
+static bool add_entry(struct chain *chain, u64 pfn, u64 count, unsigned int class)
+{
+	struct pv_ve_urgent_list *list = next_list(chain);
+
+	if (!list)
 		return false;
-	chain->last = list;
 	list->entry[list->count].where = pfn << PAGE_SHIFT | class;
 	list->entry[list->count].what = count;
 	list->count++;

@@ -20,20 +20,6 @@ struct pv_ve_description pv_ve_last;
 
 static atomic_t active;
 
-/* Each CPU is told the same. */
-bool pv_ve_is_announced(void)
-{
-	int number;
-
-	for_each_online_cpu(number) {
-		const struct pv_ve_cpu *cpu = per_cpu_ptr(&pv_ve_cpus, number);
-
-		if (READ_ONCE(cpu->enabled))
-			return READ_ONCE(cpu->page->announced);
-	}
-	return false;
-}
-
 static void describe(struct work_struct *unused);
 static DECLARE_DELAYED_WORK(work, describe);
 
