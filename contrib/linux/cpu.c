@@ -36,6 +36,15 @@ static u64 control(void)
 	return value;
 }
 
+/* On the CPU.  One has the lists of all: the one that never goes. */
+static void tell_lists(const struct pv_ve_cpu *cpu)
+{
+	u64 lists = pv_ve_lists_head();
+
+	if (lists && !cpu->number && set(PV_VE_MSR_URGENT, lists))
+		pr_warn("the host refuses lists of urgent pages\n");
+}
+
 /* On the CPU, interrupts off */
 static void enable(void *unused)
 {
@@ -53,8 +62,10 @@ static void enable(void *unused)
 		       !set(PV_VE_MSR_PV_PAGE, virt_to_phys(cpu->page)) &&
 		       !set(PV_VE_MSR_NOTIFY, pv_ve_notify_of(cpu)) &&
 		       !set(PV_VE_MSR_CONTROL, control());
-	if (cpu->enabled)
+	if (cpu->enabled) {
+		tell_lists(cpu);
 		return;
+	}
 	set(PV_VE_MSR_FEATURES, 0);
 	pv_ve_kvm_restore(cpu);
 	pr_warn("CPU %d: the host refuses\n", cpu->number);
@@ -72,7 +83,7 @@ static void disable(void *wake)
 	set(PV_VE_MSR_INFO_AREA, 0);
 	set(PV_VE_MSR_PV_PAGE, 0);
 	set(PV_VE_MSR_NOTIFY, 0);
-	set(PV_VE_MSR_FEATURES, 0);
+	set(PV_VE_MSR_FEATURES, 0);		/* URGENT is 0, too, then */
 	cpu->enabled = false;
 	cpu->epoch++;
 	if (wake)
@@ -183,6 +194,8 @@ void pv_ve_leave(void)
 void pv_ve_abandon(void)
 {
 	set(PV_VE_MSR_CONTROL, 0);
+	if (pv_ve_host.features & PV_VE_F_URGENT)
+		set(PV_VE_MSR_URGENT, 0);
 }
 
 void pv_ve_free(void)

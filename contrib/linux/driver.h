@@ -18,6 +18,7 @@
 #define PV_VE_NO_STDINT
 #include "pv-ve.h"
 
+struct mm_struct;
 struct pci_dev;
 struct pt_regs;
 struct ve_info;
@@ -75,6 +76,24 @@ struct pv_ve_host {
 };
 
 extern struct pv_ve_host pv_ve_host;
+
+/* Classes of urgent pages */
+enum pv_ve_class {
+	PV_VE_CLASS_NOW,	/* the kernel's own, tasks that run or could run */
+	PV_VE_CLASS_RECENT,	/* tasks that ran lately */
+	PV_VE_CLASS_REST,	/* the other tasks */
+	PV_VE_CLASS_LAST,	/* text, and the structs of all pages */
+};
+
+/* The last description of this guest */
+struct pv_ve_description {
+	u64 number;
+	u64 pages;
+	u64 left_out;		/* for want of lists */
+	u64 took_us;
+};
+
+extern struct pv_ve_description pv_ve_last;
 
 static inline struct pv_ve_slot *pv_ve_slot(const struct pv_ve_fault *f)
 {
@@ -144,6 +163,33 @@ void pv_ve_aim(const struct pv_ve_cpu *cpu);
 void pv_ve_kvm_find(void);
 void pv_ve_kvm_off(struct pv_ve_cpu *cpu);
 void pv_ve_kvm_restore(struct pv_ve_cpu *cpu);
+
+/* urgent.c */
+void pv_ve_urgent_begin(void);
+void pv_ve_urgent_end(void);
+void pv_ve_urgent_look(void);
+
+/* describe.c */
+void pv_ve_describe(void);
+
+/* tables.c */
+void pv_ve_name_tables_of(struct mm_struct *mm, unsigned int class);
+void pv_ve_name_kernel_tables(void);
+void pv_ve_name_entry_area(void);
+void pv_ve_name_data(void);
+void pv_ve_name_text(void);
+void pv_ve_name_page_structs(void);
+
+/* lists.c */
+bool pv_ve_is_announced(void);
+bool pv_ve_lists_init(void);
+u64 pv_ve_lists_head(void);
+void pv_ve_lists_begin(void);
+void pv_ve_lists_publish(void);
+void pv_ve_lists_counts(u64 *named, u64 *not_named);
+void pv_ve_lists_withdraw(void);
+void pv_ve_lists_free(void);
+void pv_ve_name(u64 pfn, u64 count, unsigned int class);
 
 /* stats.c */
 void pv_ve_stats_create(void);

@@ -13,6 +13,10 @@ static bool user_only;
 module_param(user_only, bool, 0444);
 MODULE_PARM_DESC(user_only, "take no #VE in kernel mode");
 
+static bool urgent = true;
+module_param(urgent, bool, 0444);
+MODULE_PARM_DESC(urgent, "name pages that must come first when a migration is announced");
+
 static u32 find_block(void)
 {
 	u32 base, eax, ebx, ecx, edx;
@@ -53,6 +57,8 @@ static int find_host(void)
 	}
 	if (!user_only)
 		wanted |= PV_VE_F_CPL0;
+	if (urgent)
+		wanted |= PV_VE_F_URGENT;
 	pv_ve_host.features = offered & wanted;
 	return 0;
 }
@@ -60,6 +66,7 @@ static int find_host(void)
 /* Delivery is off everywhere. */
 static void give_back(void)
 {
+	pv_ve_urgent_end();
 	pv_ve_crash_unhook();
 	pv_ve_detach();
 	pv_ve_free();
@@ -87,6 +94,7 @@ static int __init pv_ve_init(void)
 	if (ret)
 		return ret;
 	pv_ve_crash_hook();
+	pv_ve_urgent_begin();
 	ret = pv_ve_pci_register();
 	if (ret) {
 		pr_err("no PCI function %04x:%04x that works (%d)\n", PV_VE_PCI_VENDOR_ID,

@@ -42,6 +42,7 @@ static irqreturn_t notified(int irq, void *data)
 	for (number = (long)data; number < nr_cpu_ids; number += entries)
 		if (cpu_possible(number))
 			pv_ve_take_done(per_cpu_ptr(&pv_ve_cpus, number));
+	pv_ve_urgent_look();
 	return IRQ_HANDLED;
 }
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* debugfs: pv_ve/stats, a line for each CPU and the sums. */
+/*
+ * debugfs: pv_ve/stats, a line for each CPU and the sums; pv_ve/urgent, how this guest last
+ * described itself.
+ */
 #include "driver.h"
 
 #include <linux/cpumask.h>
@@ -53,10 +56,21 @@ static int stats_show(struct seq_file *file, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(stats);
 
+static int urgent_show(struct seq_file *file, void *unused)
+{
+	seq_printf(file, "descriptions %llu\n", pv_ve_last.number);
+	seq_printf(file, "pages %llu\n", pv_ve_last.pages);
+	seq_printf(file, "left_out %llu\n", pv_ve_last.left_out);
+	seq_printf(file, "microseconds %llu\n", pv_ve_last.took_us);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(urgent);
+
 void pv_ve_stats_create(void)
 {
 	folder = debugfs_create_dir(KBUILD_MODNAME, NULL);
 	debugfs_create_file("stats", 0444, folder, NULL, &stats_fops);
+	debugfs_create_file("urgent", 0444, folder, NULL, &urgent_fops);
 }
 
 void pv_ve_stats_remove(void)
