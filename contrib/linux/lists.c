@@ -16,8 +16,8 @@
 #include <linux/mm.h>
 
 #define BITMAP_PAGES	64
-#define MIN_LISTS	16
-#define RAM_PER_LIST	4096		/* pages of RAM for each list of a chain */
+#define MIN_LISTS	4
+#define RAM_PER_LIST	16384		/* pages of RAM for each list of a chain */
 
 struct chain {
 	struct pv_ve_urgent_list *first;
