@@ -158,7 +158,7 @@ module_param_cb(gpa, &gpa_ops, NULL, 0444);
 static bool hold;
 module_param(hold, bool, 0);
 
-/* Preemption is off, what the fault is has been copied, interrupts come as they do later. */
+/* Preemption is off, what the fault is has been copied, interrupts may come. */
 static void hold_here(unsigned long ip, unsigned long parent_ip, struct ftrace_ops *ops,
 		      struct ftrace_regs *regs)
 {
