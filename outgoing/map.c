@@ -34,6 +34,7 @@ static void set_bits(PvVeHotMap *map, PvVeHotClass class, size_t word,
     if (!*leaf) {
         *leaf = g_new0(PvVeHotLeaf, 1);
     }
+    (*leaf)->used |= BIT_ULL(word % PV_VE_HOT_LEAF_WORDS);
     (*leaf)->bits[class][word % PV_VE_HOT_LEAF_WORDS] |= bits;
 }
 
@@ -68,6 +69,15 @@ void pv_ve_hot_map_add_run(PvVeHotMap *map, PvVeHotClass class, unsigned long pa
     }
 }
 
+/* The first word from @at on that may have bits; PV_VE_HOT_LEAF_WORDS: there is none. */
+static size_t next_used(const PvVeHotLeaf *leaf, size_t at)
+{
+    uint64_t used = at < PV_VE_HOT_LEAF_WORDS ? leaf->used >> at : 0;
+
+    QEMU_BUILD_BUG_ON(PV_VE_HOT_LEAF_WORDS != 64);
+    return used ? at + ctz64(used) : PV_VE_HOT_LEAF_WORDS;
+}
+
 static void settle_word(PvVeHotLeaf *leaf, size_t at, unsigned long dirty,
                         uint64_t *count)
 {
@@ -92,8 +102,11 @@ void pv_ve_hot_map_settle(PvVeHotMap *map, size_t word, const unsigned long *bma
         size_t at = (word + i) % PV_VE_HOT_LEAF_WORDS;
 
         part = MIN(nr - i, PV_VE_HOT_LEAF_WORDS - at);
-        for (size_t k = 0; leaf && k < part; k++) {
-            settle_word(leaf, at + k, bmap[i + k] | log[i + k], count);
+        for (size_t w = leaf ? next_used(leaf, at) : at + part; w < at + part;
+             w = next_used(leaf, w + 1)) {
+            size_t k = i + w - at;
+
+            settle_word(leaf, w, bmap[k] | log[k], count);
         }
     }
 }

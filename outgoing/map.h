@@ -30,6 +30,7 @@ typedef enum PvVeHotClass {
 #define PV_VE_HOT_LEAF_WORDS 64
 
 typedef struct PvVeHotLeaf {
+    uint64_t used;              /* words that may have bits in any class */
     unsigned long bits[PV_VE_NR_HOT][PV_VE_HOT_LEAF_WORDS];
 } PvVeHotLeaf;
 
