@@ -6,7 +6,7 @@
 #include "pv-ve/include/hooks-common.h"
 
 unsigned pv_ve_armed;
-bool pv_ve_hot_left;
+bool pv_ve_hot_on;
 bool pv_ve_kvm_on;
 
 PvVeBlocked pv_ve_tell_blocked(RAMBlock *block, ram_addr_t page, uint32_t tid)

@@ -40,7 +40,7 @@ static inline void pv_ve_await_recovery(void)
     }
 }
 
-extern bool pv_ve_hot_left;     /* pages that go first; atomic */
+extern bool pv_ve_hot_on;       /* on the source, in postcopy; atomic */
 void pv_ve_hot_next(RAMBlock **block, unsigned long *page);
 
 /*
@@ -49,7 +49,7 @@ void pv_ve_hot_next(RAMBlock **block, unsigned long *page);
  */
 static inline void pv_ve_hot_page(RAMBlock **block, unsigned long *page)
 {
-    if (unlikely(qatomic_read(&pv_ve_hot_left))) {
+    if (unlikely(qatomic_read(&pv_ve_hot_on))) {
         pv_ve_hot_next(block, page);
     }
 }

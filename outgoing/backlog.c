@@ -1,22 +1,29 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * pv-ve: pages that lie in the socket, where nothing that is asked for overtakes them.
+ * pv-ve: pages that are on their way, where nothing that is asked for overtakes them.
  *
  * What migration has written to its socket goes in that order, and of TCP's buffer
  * megabytes can wait there: each request takes as long as these do.  The stream is none
- * the slower if less waits, as long as something does.
+ * the slower if less waits, as long as something does.  And migration looks for requests
+ * only between two writes, which wait for the socket; each has 32 pages by itself.
  */
 #include "qemu/osdep.h"
 #include "qemu/sockets.h"
 #include "qemu/units.h"
+#include "exec/target_page.h"
 #include "io/channel-socket.h"
 #include "io/channel-tls.h"
+#include "migration/migration.h"
+#include "migration/options.h"
 #include "migration/qemu-file.h"
 #include "pv-ve/outgoing/backlog.h"
 #include "trace.h"
 
-#define MOMENT_MS 2
-#define LEAST (64 * KiB)
+#define MOMENT_US 500
+#define LEAST (16 * KiB)
+#define WRITES 4                /* in a moment: 8000 a second at most */
+
+static unsigned pages_in_a_write = 1, collected;    /* the migration thread's */
 
 static QIOChannelSocket *socket_of(QIOChannel *ioc)
 {
@@ -29,7 +36,7 @@ static QIOChannelSocket *socket_of(QIOChannel *ioc)
 /* What the link was seen to take, not what it can: precopy may have been limited. */
 static int bytes_in_a_moment(const MigrationState *ms)
 {
-    return MIN(MAX(ms->mbps * 1000 / 8 * MOMENT_MS, LEAST), INT_MAX / 2);
+    return MIN(MAX(ms->mbps / 8 * MOMENT_US, LEAST), INT_MAX / 2);
 }
 
 /* Best effort: a socket that takes no limit works as ever. */
@@ -50,8 +57,22 @@ void pv_ve_backlog_bound(const MigrationState *ms)
 {
     const QIOChannelSocket *sock = socket_of(qemu_file_get_ioc(ms->to_dst_file));
 
+    pages_in_a_write = bytes_in_a_moment(ms) / WRITES / qemu_target_page_size();
+    collected = 0;
     if (sock) {
         trace_pv_ve_backlog_bound(bytes_in_a_moment(ms));
         bound(sock, bytes_in_a_moment(ms));
+    }
+}
+
+/*
+ * With a channel of its own what is asked for does not wait for these writes, only for
+ * the lock of migration's bitmaps, which is held here.
+ */
+void pv_ve_backlog_hand_over(void)
+{
+    if (++collected > pages_in_a_write && !migrate_postcopy_preempt()) {
+        collected = 1;
+        qemu_fflush(migrate_get_current()->to_dst_file);
     }
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* pv-ve: pages that lie in the socket, where nothing that is asked for overtakes them. */
+/* pv-ve: pages that are on their way, where nothing that is asked for overtakes them. */
 #ifndef PV_VE_OUTGOING_BACKLOG_H
 #define PV_VE_OUTGOING_BACKLOG_H
 
@@ -10,5 +10,11 @@
  * takes in a moment.  In the migration thread; for each new socket.
  */
 void pv_ve_backlog_bound(const MigrationState *ms);
+
+/*
+ * Another page is about to be collected: writes those that are, if they are enough.  In
+ * the migration thread, which holds the lock of its bitmaps.
+ */
+void pv_ve_backlog_hand_over(void);
 
 #endif

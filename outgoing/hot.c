@@ -12,6 +12,7 @@
 #include "migration/ram.h"
 #include "pv-ve/include/abi/pv-ve.h"
 #include "pv-ve/include/hooks-common.h"
+#include "pv-ve/outgoing/backlog.h"
 #include "pv-ve/outgoing/hot.h"
 #include "pv-ve/outgoing/log.h"
 #include "trace.h"
@@ -22,7 +23,7 @@ typedef struct PvVeHotBlock {
 } PvVeHotBlock;
 
 PvVeHotStats pv_ve_hot_stats[PV_VE_NR_HOT];
-bool pv_ve_hot_left;
+bool pv_ve_hot_on;
 
 /* Only the migration thread uses it while it runs. */
 static struct {
@@ -49,7 +50,7 @@ static void begin_turns(void)
 
 void pv_ve_hot_end(void)
 {
-    qatomic_set(&pv_ve_hot_left, false);
+    qatomic_set(&pv_ve_hot_on, false);
     for (unsigned i = 0; i < hot.nr_blocks; i++) {
         pv_ve_hot_map_free(&hot.block[i].map);
     }
@@ -159,7 +160,7 @@ void pv_ve_hot_settle(void)
                            count[PV_VE_HOT_NAMED_0] + count[PV_VE_HOT_NAMED_1] +
                            count[PV_VE_HOT_NAMED_2] + count[PV_VE_HOT_NAMED_3]);
     begin_turns();
-    qatomic_set(&pv_ve_hot_left, is_valid());
+    qatomic_set(&pv_ve_hot_on, true);
 }
 
 /* ---- Their turn -------------------------------------------------------------- */
@@ -184,7 +185,6 @@ void pv_ve_hot_again(void)
 {
     if (hot.block && migration_in_postcopy()) {
         hot.again = true;
-        qatomic_set(&pv_ve_hot_left, true);
     }
 }
 
@@ -210,6 +210,7 @@ static void go_on(void)
 
 void pv_ve_hot_next(RAMBlock **block, unsigned long *page)
 {
+    pv_ve_backlog_hand_over();
     if (hot.again && is_valid()) {
         hot.again = false;
         forget_arrived();
@@ -226,5 +227,4 @@ void pv_ve_hot_next(RAMBlock **block, unsigned long *page)
         }
         go_on();
     }
-    qatomic_set(&pv_ve_hot_left, false);
 }
