@@ -46,10 +46,10 @@ class Idle:
         return (end - start) - (busy - none) / len(self.paths)
 
 
-def start_source(kept, load, contender, name, progress):
+def start_source(kept, case, contender, name, progress):
     """A Vm to be entered: the kept guest in it waits to be woken."""
-    path = kept.get(load, contender.device, progress)
-    machine = kept.machine(load, contender.device)
+    path = kept.get(case, contender.device, progress)
+    machine = kept.machine(case, contender.device)
     machine["args"] = [*machine["args"], "-incoming", "defer"]
     return kept.cfg.machine(f"{name}-first", **machine), path
 
@@ -151,14 +151,14 @@ def run(kept, case, contender, number, progress):
     """What is to be told of it"""
     load, args = case.load, kept.args
     name = f"{case.name}-{contender.name}-{number}"
-    first, path = start_source(kept, load, contender, name, progress)
+    first, path = start_source(kept, case, contender, name, progress)
     with contextlib.ExitStack() as alive:
         progress.show("guest is loaded")
         source = alive.enter_context(first)
         kept.wake(source, path)
         pair = alive.enter_context(Pair(
             kept.cfg, name, bandwidth=case.bandwidth, rtt=case.rtt, source=source,
-            **kept.machine(load, contender.device)))
+            **kept.machine(case, contender.device)))
         linux = guest.Linux(source)
         if contender.module is not None:
             linux.run(f"load_driver {contender.module}")

@@ -43,14 +43,16 @@ class Results:
             "kernel of the guest": image.release, "packages": image.packages.split("\n"),
             "machine": f"{platform.machine()}, {os.cpu_count()} processors, "
                        f"Linux {platform.release()}",
-            "vcpus": args.vcpus, "clients": args.clients, "scale": args.scale}
+            "clients": args.clients, "scale": args.scale}
 
     def add(self, case, contender, result):
         self.runs[case][contender.name].append(result)
         self.save()
 
     def save(self):
-        cases_ = [{"title": case.title, "name": case.name, "contenders": contenders}
+        cases_ = [{"title": case.title, "name": case.name, "load": case.load.name,
+                   "bandwidth": case.bandwidth, "rtt": case.rtt, "at once": case.at_once,
+                   "vcpus": case.vcpus, "contenders": contenders}
                   for case, contenders in self.runs.items()]
         text = json.dumps({**self.about, "cases": cases_}, indent=1)
         (self.folder / "results.json").write_text(text + "\n", encoding="ascii")
@@ -97,7 +99,7 @@ def measure(kept, all_cases, results, progress, left):
             for contender in args.contender:
                 progress.begin(f"{case.name}, {contender.name}, run {number} of {args.runs}")
                 if left.is_enough():
-                    kept.get(case.load, contender.device, progress)
+                    kept.get(case, contender.device, progress)
                 if not left.is_enough():
                     return False
                 start = time.monotonic()
