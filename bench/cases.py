@@ -15,6 +15,7 @@ class Contender:
     name: str
     device: str | None
     module: str | None
+    postcopy: bool = True
 
 
 def contender(text):
@@ -32,9 +33,11 @@ def contender(text):
     return Contender(name, device, module)
 
 
+NOTHING = "hot-first=off,urgent=off"        # of ours is in effect if there is no driver
 KNOWN = {one.name: one for one in (Contender("none", None, None),
-                                   Contender("off", "", None),
-                                   Contender("on", "", ""))}
+                                   Contender("off", NOTHING, None),
+                                   Contender("on", "", ""),
+                                   Contender("plain", NOTHING, None, postcopy=False))}
 
 
 @dataclass(frozen=True)
