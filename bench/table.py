@@ -24,25 +24,37 @@ COLUMNS = (("before", "before", speed), ("1st s", "share of first second", share
            ("whole", "share of postcopy", share), ("p50", "p50", seconds),
            ("p99", "p99", seconds), ("max", "longest", seconds), ("gap", "gap", seconds),
            ("1/2", "half", seconds), ("9/10", "nine tenths", seconds),
-           ("last", "last page", seconds), ("lost", "lost", seconds),
+           ("page", "last page", seconds), ("lost", "lost", seconds),
            ("down", "down", seconds))
+# Above them, over so many
+GROUPS = (("speed", 1), ("share of it", 2), ("latency", 3), ("", 1), ("is back", 2), ("last", 1),
+          ("vCPU", 1))
 
-LEGEND = """\
-before   transactions a second, before the migration
-1st s    transactions in the first second after the switch, as a share of that
-whole    the same, from the switch until the last page came
-p50 ...  how long transactions took that were under way then: half, 99 %, all of them
-gap      longest time without the end of any, from the switch on
-1/2      time after the switch until half the speed, 9/10: nine tenths of it, is back for a
-         second; ? if it was not seen
-last     time after the switch until the last page came
-lost     time of each vCPU until then in which it did nothing, though there was work
-down     from the stop of the source until the target runs
-Times are seconds of the host's clock."""
+LEGEND = "Seconds; speed: transactions a second; whole: until the last page; " \
+         "lost: idle with work; ?: not seen"
+
+HELP = """\
+figures of the table; times are seconds of the host's clock:
+  speed before  transactions a second, before the migration
+  share of it   1st s: in the first second after the switch, whole: until the last page came
+  latency       how long transactions took that were under way then: half, 99 %, all of them
+  gap           longest time without the end of any, from the switch on
+  is back       time after the switch until half the speed, nine tenths of it, is back for a
+                second; ? if it was not seen
+  last page     time after the switch until it came
+  vCPU lost     time of each until then in which it did nothing, though there was work
+  down          from the stop of the source until the target runs
+"""
 
 
 def line(name, cells):
     return f"{name:{NAME}}" + "".join(f"{cell:>{CELL}}" for cell in cells)
+
+
+def headings():
+    groups = [f" {text}".rjust(CELL) if count == 1 else
+              "  " + f" {text}".rjust(CELL * count - 2, "-") for text, count in GROUPS]
+    return [" " * NAME + "".join(groups), line("", [heading for heading, _, _ in COLUMNS])]
 
 
 def ratio(value, base):
@@ -73,7 +85,7 @@ def rows(runs, first):
 def table(title, runs):
     """`runs` is a dictionary: name of the contender: figures of its runs, maybe none"""
     runs = {name: those for name, those in runs.items() if those}
-    lines = [title, line("", [heading for heading, _, _ in COLUMNS])]
+    lines = [title, *headings()]
     first = None
     for name, those in runs.items():
         (_, cells), *more = rows(those, first)
