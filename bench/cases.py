@@ -40,6 +40,11 @@ KNOWN = {one.name: one for one in (Contender("none", None, None),
                                    Contender("plain", NOTHING, None, postcopy=False))}
 
 
+def label(name):
+    """Of a contender, for who does not know what `off` and `on` are"""
+    return f"pv-ve {name}" if name in ("off", "on") else name
+
+
 @dataclass(frozen=True)
 class Case:
     load: object

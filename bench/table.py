@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The figures of several runs of several contenders, as a table of 100 columns"""
+"""The figures of several runs of several contenders, as a table of 100 columns, or in words"""
 
+from cases import label
 from figures import summary
 
 NAME, CELL = 12, 7
+WORDS, COLUMN = 42, 14          # side by side
 
 
 def speed(value):
@@ -60,7 +62,8 @@ def headings():
 def ratio(value, base):
     if value is None or not base:
         return "-"
-    return f"x{value / base:.3g}" if value < 1000 * base else "-"
+    times = value / base
+    return "-" if times >= 999.5 else f"x{times:.3f}" if 0 < times < 0.1 else f"x{times:.3g}"
 
 
 def rows(runs, first):
@@ -92,4 +95,31 @@ def table(title, runs):
         lines.append(line(f"{name[:NAME - 4]} ({len(those)})", cells))
         lines += [line(what, cells) for what, cells in more]
         first = first or those
+    return "\n".join(lines)
+
+
+def with_unit(value):
+    return f"{seconds(value)} s"
+
+
+ROWS = (("transactions a second, before the switch", "before", speed),
+        ("in the first second after it, of these", "share of first second", share),
+        ("until the last page came, of these", "share of postcopy", share),
+        ("no transaction ended for", "gap", with_unit),
+        ("half the speed was back after", "half", with_unit),
+        ("nine tenths of it were back after", "nine tenths", with_unit),
+        ("half of all transactions took at most", "p50", with_unit),
+        ("the longest took", "longest", with_unit),
+        ("the last page came after", "last page", with_unit),
+        ("the guest stood still for the switch", "down", with_unit))
+
+
+def side_by_side(title, runs):
+    """Medians in words, a column for each contender"""
+    runs = {name: those for name, those in runs.items() if those}
+    lines = [title, f"{'':{WORDS}}" + "".join(f"{label(name):>{COLUMN}}" for name in runs)]
+    for words, key, text in ROWS:
+        values = [summary([run[key] for run in those])[0] for those in runs.values()]
+        lines.append(f"  {words:{WORDS - 2}}" + "".join(
+            f"{'not seen' if value is None else text(value):>{COLUMN}}" for value in values))
     return "\n".join(lines)
