@@ -37,8 +37,9 @@ ready:
 	$(MAKE) -C guests/freestanding O=$(abspath $(BUILD))/guests/freestanding
 
 demo: ready
-	BUILD=$(abspath $(BUILD)) scripts/with-userfaultfd scripts/demo
+	BUILD=$(abspath $(BUILD)) scripts/with-userfaultfd bench/bench demo
 
+# How much a guest's tasks get done meanwhile
 demo-linux demo-linux-kvm demo-freestanding: demo-%: ready
 	BUILD=$(abspath $(BUILD)) scripts/with-userfaultfd scripts/demo --only $*
 
@@ -78,8 +79,9 @@ distclean:
 help:
 	@echo 'make            build qemu-system-x86_64 in $$BUILD (build)'
 	@echo 'make install    install it with its firmware in $$PREFIX (/usr/local)'
-	@echo 'make demo       a postcopy migration with pv-ve off and on: tables and pictures, with a'
-	@echo '                Linux guest and a freestanding one; demo-linux, demo-linux-kvm, demo-freestanding'
+	@echo 'make demo       PostgreSQL while its guest is migrated, with pv-ve off and on: a table, a picture'
+	@echo 'make demo-linux  the same of tasks in a Linux guest; demo-linux-kvm: under KVM;'
+	@echo '                demo-freestanding: in a small guest'
 	@echo 'make bench      what clients of a database in the guest feel of a migration, with figures;'
 	@echo '                BENCH=quick ends in ten minutes, BENCH=--help tells the options'
 	@echo 'make check      all tests; check-nested those of KVM in the nested bed, and so on:'

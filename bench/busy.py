@@ -72,7 +72,7 @@ class Look:
 
 def complaints(runs):
     """One line for each thing that was not as it should be in some of these"""
-    best = min(run["spin"] for run in runs)
+    best = min((run["spin"] for run in runs), default=0)
     tests = (("{:.2f} threads of the bench waited for a processor", "waited", WAITED),
              ("others used {:.2f} processors", "others", OTHERS),
              ("the host of this machine kept {:.0%} of it", "stolen", STOLEN),

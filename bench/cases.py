@@ -15,6 +15,7 @@ class Contender:
     name: str
     device: str | None
     module: str | None
+    postcopy: bool = True
 
 
 def contender(text):
@@ -32,9 +33,16 @@ def contender(text):
     return Contender(name, device, module)
 
 
+NOTHING = "hot-first=off,urgent=off"        # of ours is in effect if there is no driver
 KNOWN = {one.name: one for one in (Contender("none", None, None),
-                                   Contender("off", "", None),
-                                   Contender("on", "", ""))}
+                                   Contender("off", NOTHING, None),
+                                   Contender("on", "", ""),
+                                   Contender("plain", NOTHING, None, postcopy=False))}
+
+
+def label(name):
+    """Of a contender, for who does not know what `off` and `on` are"""
+    return f"pv-ve {name}" if name in ("off", "on") else name
 
 
 @dataclass(frozen=True)
@@ -43,20 +51,22 @@ class Case:
     bandwidth: int          # bytes a second
     rtt: float              # seconds
     at_once: bool
+    vcpus: int
 
     @property
     def name(self):
         """For files"""
-        return (f"{self.load.name}-{self.bandwidth / MIB:g}MiBps-{self.rtt * 1000:g}ms-"
-                f"{'at-once' if self.at_once else 'after-precopy'}")
+        return (f"{self.load.name}-{self.vcpus}cpu-{self.bandwidth / MIB:g}MiBps-"
+                f"{self.rtt * 1000:g}ms-{'at-once' if self.at_once else 'after-precopy'}")
 
     @property
     def title(self):
-        return (f"{self.load.title}; {link_name((self.bandwidth, self.rtt))}, "
+        return (f"{self.load.title}; {self.vcpus} vCPU{'s' * (self.vcpus > 1)}, "
+                f"{link_name((self.bandwidth, self.rtt))}, "
                 f"{'at once' if self.at_once else 'after one pass of precopy'}")
 
 
 def cases(args, loads):
-    return [Case(loads[load], int(bandwidth * MIB), rtt / 1000, when == "at-once")
-            for bandwidth, rtt, when, load in itertools.product(
-                args.bandwidth, args.rtt, args.when, args.load)]
+    return [Case(loads[load], int(bandwidth * MIB), rtt / 1000, when == "at-once", vcpus)
+            for bandwidth, rtt, when, vcpus, load in itertools.product(
+                args.bandwidth, args.rtt, args.when, args.vcpus, args.load)]

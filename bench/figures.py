@@ -15,15 +15,17 @@ LOOK = 0.01             # how exactly it is told since when it is
 class Moments:
     """
     When a migration did what.  The speed before is that from `before` until `until`;
-    `stop`: the source stands still; `switch`: the target runs; `last`: its last page came.
+    `stop`: the source stands still; `running`: the target runs; `last`: its last page came.
+    `switch`: from when on it is looked at; in postcopy that is when the target runs.
     """
 
-    def __init__(self, before, until, stop, switch, last):
+    def __init__(self, before, until, stop, switch, last, running=None):
         self.before = before
         self.until = until
         self.stop = stop
         self.switch = switch
         self.last = last
+        self.running = switch if running is None else running
 
 
 class Transactions:
@@ -79,7 +81,7 @@ def figures(transactions, moments):
     if not before:
         raise ValueError("no transaction ended before the migration")
     switch, last = moments.switch, moments.last
-    latencies = transactions.under_way(moments.stop, max(last, switch + 1))
+    latencies = transactions.under_way(min(moments.stop, switch), max(last, switch + 1))
     usual = transactions.under_way(moments.before, moments.until)
     return {
         "before": before,
@@ -96,7 +98,7 @@ def figures(transactions, moments):
         "half": transactions.back(switch, before / 2),
         "nine tenths": transactions.back(switch, before * 0.9),
         "last page": last - switch,
-        "down": switch - moments.stop,
+        "down": moments.running - moments.stop,
     }
 
 

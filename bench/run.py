@@ -23,6 +23,9 @@ LOST_AFTER = 0.2        # seconds after the switch that an outage begins
 AFTER = 4.0             # seconds after the last page that are looked at
 PAUSE = 0.02            # seconds between two looks at the migration
 PATIENCE = 600
+# Without postcopy
+DOWN = 300              # milliseconds that the guest may stand still: QEMU's default
+ENDLESS = 30.0          # seconds after which it may stand still as long as it takes
 
 
 class Idle:
@@ -46,10 +49,10 @@ class Idle:
         return (end - start) - (busy - none) / len(self.paths)
 
 
-def start_source(kept, load, contender, name, progress):
+def start_source(kept, case, contender, name, progress):
     """A Vm to be entered: the kept guest in it waits to be woken."""
-    path = kept.get(load, contender.device, progress)
-    machine = kept.machine(load, contender.device)
+    path = kept.get(case, contender.device, progress)
+    machine = kept.machine(case, contender.device)
     machine["args"] = [*machine["args"], "-incoming", "defer"]
     return kept.cfg.machine(f"{name}-first", **machine), path
 
@@ -102,8 +105,17 @@ def lose_network(pair, seconds):
     pair.recover()
 
 
+def finish(pair, idle, look, progress):
+    """When the last page came"""
+    last = pair.finish(look, pause=PAUSE, patience=PATIENCE)
+    idle.look()
+    progress.show("after the last page")
+    time.sleep(AFTER)
+    return last
+
+
 def migrate(pair, case, args, progress):
-    """(the source stopped, the target runs, the last page came, how long its vCPUs idled)"""
+    """(what Moments are made of, behind the speed before; how long the vCPUs idled)"""
     prepare(pair, args)
     pair.migrate()
     if not case.at_once:
@@ -115,11 +127,32 @@ def migrate(pair, case, args, progress):
     progress.show("postcopy")
     if args.outage:
         lose_network(pair, args.outage)
-    last = pair.finish(idle.look, pause=PAUSE, patience=PATIENCE)
+    last = finish(pair, idle, idle.look, progress)
+    return (stop, running, last), idle.between(running, last)
+
+
+def migrate_plainly(pair, case, _args, progress):
+    """The same without postcopy, from where others switch"""
+    pair.prepare(postcopy=False)
+    pair.source.cmd("migrate-set-parameters", max_bandwidth=pair.bandwidth)
+    progress.show("precopy")
+    pair.migrate()
+    if not case.at_once:
+        precopy(pair)
+    idle = Idle(pair.source)
     idle.look()
-    progress.show("after the last page")
-    time.sleep(AFTER)
-    return stop, running, last, idle.between(running, last)
+    start = time.time()
+    pair.source.cmd("migrate-set-parameters", downtime_limit=DOWN)
+
+    def look():
+        idle.look()
+        if time.time() > start + ENDLESS:
+            pair.source.cmd("migrate-set-parameters", downtime_limit=1000 * PATIENCE)
+
+    last = finish(pair, idle, look, progress)
+    stop, running = (event_time(vm.wait_event(name)) for vm, name in (
+        (pair.source, "STOP"), (pair.target, "RESUME")))
+    return (stop, start, last, running), idle.between(start, last)
 
 
 def verify(linux, load, args, said, count):
@@ -151,26 +184,27 @@ def run(kept, case, contender, number, progress):
     """What is to be told of it"""
     load, args = case.load, kept.args
     name = f"{case.name}-{contender.name}-{number}"
-    first, path = start_source(kept, load, contender, name, progress)
+    first, path = start_source(kept, case, contender, name, progress)
     with contextlib.ExitStack() as alive:
         progress.show("guest is loaded")
         source = alive.enter_context(first)
         kept.wake(source, path)
         pair = alive.enter_context(Pair(
             kept.cfg, name, bandwidth=case.bandwidth, rtt=case.rtt, source=source,
-            **kept.machine(load, contender.device)))
+            **kept.machine(case, contender.device)))
         linux = guest.Linux(source)
         if contender.module is not None:
             linux.run(f"load_driver {contender.module}")
         look = busy.Look([os.getpid(), pair.relay.process.pid,
                           *(vm.machine._subp.pid for vm in (source, pair.target))])
         source_clock, start, end = measure_before(linux, load, args, progress)
-        stop, running, last, lost = migrate(pair, case, args, progress)
+        move = migrate if contender.postcopy else migrate_plainly
+        moved, lost = move(pair, case, args, progress)
+        moments = figures.Moments(start, end, *moved)
         machine = look.told()
-        transactions, counted = examine(pair, source_clock, stop, load, contender, args,
-                                        progress)
-    moments = figures.Moments(start, end, stop, running, last)
+        transactions, counted = examine(pair, source_clock, moments.stop, load, contender,
+                                        args, progress)
     return {"figures": {**figures.figures(transactions, moments), "lost": lost},
             "counted": counted, "machine": machine,
-            "curve": figures.curve(transactions, moments, args.step, start - running,
-                                   last + AFTER - running)}
+            "curve": figures.curve(transactions, moments, args.step, start - moments.switch,
+                                   moments.last + AFTER - moments.switch)}

@@ -25,6 +25,8 @@ WANTED = {
     "redis-server": ["usr/bin/redis-server"],
     "tcc": ["usr/bin/tcc"],
 }
+# Properties of the device that a guest without the driver takes no notice of
+SHARED = ("urgent", "hot-first")
 UNWANTED = re.compile(r"llvmjit|/man/|/locale/")
 
 
@@ -107,8 +109,19 @@ def identity(paths, *words):
     return digest.hexdigest()[:16]
 
 
+def least(device):
+    """
+    Properties of a device that all guests which differ only in these can be kept with: one
+    that offers less is loaded where more is offered.
+    """
+    if device is None:
+        return None
+    others = [part for part in device.split(",") if part.partition("=")[0] not in SHARED]
+    return ",".join([*filter(None, others), *(f"{name}=off" for name in SHARED)])
+
+
 class Kept:
-    """Guests that were booted once, by load and device"""
+    """Guests that were booted once, by load, number of vCPUs and device"""
 
     def __init__(self, cfg, args, image):
         self.cfg = cfg
@@ -117,18 +130,18 @@ class Kept:
         self.folder = pathlib.Path(args.build).resolve() / "cache/bench"
         self.qemu = identity([cfg.qemu])
 
-    def machine(self, load, device):
+    def machine(self, case, device):
         """Arguments of a Vm or a Pair"""
-        return {"memory": f"{load.memory}M", "vcpus": self.args.vcpus, "device": device,
+        return {"memory": f"{case.load.memory}M", "vcpus": case.vcpus, "device": device,
                 "append": None, "args": self.image.arguments()}
 
-    def path(self, load, device):
+    def path(self, case, device):
         """Where this guest is kept; those that cannot be used any more are deleted."""
-        machine = self.machine(load, device)
-        what = "none" if device is None else re.sub(r"[^\w.]+", "-", device) or "ve"
-        name = f"{load.server}-{self.args.vcpus}cpu-{what}"
+        machine = self.machine(case, device)
+        what = "none" if device is None else re.sub(r"[^\w.]+", "-", device)
+        name = f"{case.load.server}-{case.vcpus}cpu-{what}"
         words = [machine[key] for key in ("memory", "vcpus", "device")]
-        wanted = identity([], self.qemu, self.image.identity, load.size(self.args),
+        wanted = identity([], self.qemu, self.image.identity, case.load.size(self.args),
                           self.args.clients, *words)
         path = self.folder / f"{name}.{wanted}"
         for old in self.folder.glob(f"{name}.*"):
@@ -136,20 +149,21 @@ class Kept:
                 old.unlink()
         return path
 
-    def get(self, load, device, progress):
-        path = self.path(load, device)
+    def get(self, case, device, progress):
+        device = least(device)
+        path = self.path(case, device)
         if not path.exists():
-            self.make(path, load, device, progress)
+            self.make(path, case, device, progress)
         return path
 
-    def make(self, path, load, device, progress):
+    def make(self, path, case, device, progress):
         progress.show("guest boots")
-        with self.cfg.machine("prepare", **self.machine(load, device)) as vm:
+        with self.cfg.machine("prepare", **self.machine(case, device)) as vm:
             linux = guest.Linux(vm)
             linux.boot()
             progress.show("its server gets its data")
             linux.run(". /bench/common")
-            load.make(linux, self.args)
+            case.load.make(linux, self.args)
             progress.show("the guest is kept for later")
             vm.cmd("stop")
             unfinished = path.with_suffix(".new")
