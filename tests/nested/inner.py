@@ -106,6 +106,7 @@ class InnerVm(Vm):
 
     LOCAL = False
     NOTIFIES_WITHOUT_REASON = True      # to end KVM's halt
+    WAITS = "past"
 
     def __init__(self, bed, name, *,    # pylint: disable=super-init-not-called
                  memory="256M", vcpus=1, append="", device="", accel="kvm",
