@@ -61,6 +61,12 @@ static const PvVeAccel *check_machine(Error **errp)
 }
 
 /*
+ * A vCPU that was plugged before the machine is loaded is not stopped, and runs as soon
+ * as somebody who is told that the machine does lets go of the BQL: KVM's clock does.
+ */
+#define AHEAD_OF_ALL INT_MIN
+
+/*
  * A machine that was loaded runs for the first time.  Whenever it begins to run, its
  * guest may have been told of a migration that has ended meanwhile, or not of one that
  * has begun.  BQL held.
@@ -175,7 +181,7 @@ static void start_core(PvVe *ve, uint32_t offered, OnOffAuto as_exception)
 {
     CPUState *cpu;
 
-    qemu_add_vm_change_state_handler(on_vm_state, ve);
+    qemu_add_vm_change_state_handler_prio(on_vm_state, ve, AHEAD_OF_ALL);
     ve->vcpus.realize = on_realize;
     ve->vcpus.unrealize = on_unrealize;
     device_listener_register(&ve->vcpus);

@@ -26,14 +26,16 @@ switch_stack:
          * void wrmsr_irqs_on(uint32_t msr, uint64_t value): interrupts come in no
          * earlier than with the WRMSR, as with STI and HLT.
          */
-        .globl  wrmsr_irqs_on
+        .globl  wrmsr_irqs_on, wrmsr_irqs_on_at, wrmsr_irqs_on_past
 wrmsr_irqs_on:
         movl    %edi, %ecx
         movl    %esi, %eax
         movq    %rsi, %rdx
         shrq    $32, %rdx
         sti
+wrmsr_irqs_on_at:
         wrmsr
+wrmsr_irqs_on_past:
         cli
         ret
 

@@ -11,15 +11,26 @@ from lib.tap import Skip
 
 PAGES = running.REGION_PAGES
 STILL = 4                       # samples of a vCPU that does not run
+TASK_PAGES = 5                  # of a vCPU: ten blocks of 2 KiB, each with a kernel stack
+
+
+def address_of(place, symbol):
+    """Of something in the guest's image, which is mapped one to one"""
+    symbols = subprocess.run(["nm", getattr(place, "config", place).guest], check=True,
+                             capture_output=True, text=True).stdout
+    return next(int(line.split()[0], 16) for line in symbols.splitlines()
+                if line.split()[-1] == symbol)
 
 
 def page_of(place, symbol):
-    """(start, size) of the guest's page with that function: it is mapped one to one."""
-    symbols = subprocess.run(["nm", getattr(place, "config", place).guest], check=True,
-                             capture_output=True, text=True).stdout
-    at = next(int(line.split()[0], 16) for line in symbols.splitlines()
-              if line.split()[-1] == symbol)
-    return at & -report.PAGE, report.PAGE
+    """(start, size) of the guest's page with that function"""
+    return address_of(place, symbol) & -report.PAGE, report.PAGE
+
+
+def stacks(vm):
+    """(start, size) of vCPU 0's tasks: their memory follows the last PV page."""
+    last = max(vcpu["pv-page"] for vcpu in vm.get("vcpus"))
+    return last + report.PAGE, TASK_PAGES * report.PAGE
 
 
 def count(vm, *names):

@@ -57,7 +57,7 @@ class Pair:
         return self
 
     def __exit__(self, *exc):
-        self.closing.close()
+        self.closing.__exit__(*exc)
 
     def prepare(self, postcopy=True):
         """Capabilities and limits; the target listens."""

@@ -105,6 +105,7 @@ class Vm:
 
     LOCAL = True                # a process of this machine
     NOTIFIES_WITHOUT_REASON = False
+    WAITS = "at"                # the WRMSR to WAIT is where RIP is meanwhile
 
     def __init__(self, config, name, *, memory="256M", vcpus=1, append="", device="",
                  accel="tcg,thread=multi", args=()):

@@ -27,7 +27,7 @@ import time
 
 from lib.vm import HANG, Hang, Serial, Vm
 
-from .image import Image
+from .image import SERIES, Image
 
 MEMORY = "2G"
 VCPUS = 2
@@ -132,10 +132,10 @@ class Job:
 class Bed:
     """`times` holds the seconds from the start of QEMU to each step of the boot."""
 
-    def __init__(self, config, build, vcpus=VCPUS, files=None):
-        self.another = functools.partial(Bed, config, build, vcpus, files)
+    def __init__(self, config, build, vcpus=VCPUS, files=None, series=SERIES):
+        self.another = functools.partial(Bed, config, build, vcpus, files, series)
         self.config = config
-        self.image = Image(build, config.work, config.qemu, config.guest, files or {})
+        self.image = Image(build, config.work, config.qemu, config.guest, files or {}, series)
         self.image.make()
         self.control = Serial("control", os.path.join(config.work, "bed.control"))
         self.monitor_path = os.path.join(config.work, "bed.qmp")

@@ -13,6 +13,8 @@ import subprocess
 
 HERE = pathlib.Path(__file__).resolve().parent
 KVM = "kvm-amd"                 # the SVM that TCG emulates
+PORTS = ["virtio_pci", "virtio_console"]
+SERIES = "6.12"                 # of Debian's kernels
 
 
 class CannotBuild(Exception):
@@ -35,8 +37,9 @@ class Image:
     files: their names in the bed, and where they are.
     """
 
-    def __init__(self, build, work, qemu, guest, more):
-        self.pieces = pathlib.Path(build) / "cache/nested"
+    def __init__(self, build, work, qemu, guest, more, series=SERIES):
+        folder = "nested" if series == SERIES else f"nested-{series}"
+        self.pieces = pathlib.Path(build) / "cache" / folder
         self.work = pathlib.Path(work)
         self.root = self.work / "root"
         self.qemu = qemu
@@ -44,7 +47,7 @@ class Image:
         self.more = more
         self.kernel = str(self.pieces / "linux")
         self.initrd = str(self.work / "initrd")
-        run("the bed's kernel", str(HERE / "fetch"), str(self.pieces))
+        run("the bed's kernel", str(HERE / "fetch"), str(self.pieces), "cloud", series)
         self.origin = (self.pieces / "origin").read_text(encoding="ascii").strip()
 
     def make(self):
@@ -73,16 +76,24 @@ class Image:
             self.add_libraries(bin_ / name)
         shutil.copy(self.guest, self.root / "guest.elf")
 
+    def is_builtin(self, name):
+        built_in = (self.pieces / "modules/modules.builtin").read_text(encoding="ascii")
+        return f"/{name}.ko\n" in built_in
+
+    def read_module(self, name):
+        found = list(self.pieces.glob(f"modules/**/{name}.ko*"))
+        if not found:
+            raise CannotBuild(f"{self.origin} has no module {name}")
+        data = found[0].read_bytes()
+        return lzma.decompress(data) if found[0].suffix == ".xz" else data
+
     def add_modules(self):
-        """KVM and what it depends on, uncompressed; `order` lists them."""
+        """KVM, what a kernel needs for ports, and what they depend on; `order` lists them."""
         folder = self.folder("modules")
         order = []
 
         def add(name):
-            found = list(self.pieces.glob(f"modules/**/{name}.ko.xz"))
-            if not found:
-                raise CannotBuild(f"{self.origin} has no module {name}")
-            data = lzma.decompress(found[0].read_bytes())
+            data = self.read_module(name)
             for other in re.search(rb"\0depends=([^\0]*)", data)[1].decode().split(","):
                 if other:
                     add(other)
@@ -90,7 +101,9 @@ class Image:
                 (folder / (name + ".ko")).write_bytes(data)
                 order.append(name + ".ko")
 
-        add(KVM)
+        for name in *PORTS, KVM:
+            if not self.is_builtin(name):
+                add(name)
         (folder / "order").write_text("\n".join(order) + "\n", encoding="ascii")
 
     def add_libraries(self, program):

@@ -4,6 +4,7 @@
 import contextlib
 import os
 import shlex
+import subprocess
 import threading
 
 from qemu.qmp.legacy import QEMUMonitorProtocol     # found by config
@@ -106,6 +107,7 @@ class InnerVm(Vm):
 
     LOCAL = False
     NOTIFIES_WITHOUT_REASON = True      # to end KVM's halt
+    WAITS = "past"
 
     def __init__(self, bed, name, *,    # pylint: disable=super-init-not-called
                  memory="256M", vcpus=1, append="", device="", accel="kvm",
@@ -142,6 +144,11 @@ class InnerVm(Vm):
         return resets.count(True) > resets.count(False)
 
     def tell_state(self):
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            status = self.machine._subp.wait(STATE)
+            print(f"# {self.name}: QEMU ended with {status}", *self.machine.output(),
+                  sep="\n#   ", flush=True)
+            return
         with contextlib.suppress(Exception):
             self.qmp_timeout(STATE)
             if self.was_reset():
@@ -179,10 +186,11 @@ class InnerPair(Pair):
     """Like Pair; the link is in the bed, times are those of the clock there."""
 
     def __init__(self, bed, name, *,    # pylint: disable=super-init-not-called
-                 bandwidth=0, rtt=0.0, preempt=True, target=None, source=None,
-                 **machine):
+                 bandwidth=0, rtt=0.0, background=None, preempt=True, target=None,
+                 source=None, **machine):
         self.bed = bed
         self.bandwidth = bandwidth
+        self.background = background
         self.rtt = rtt
         self.preempt = preempt
         self.name = name

@@ -10,7 +10,7 @@ from lib import config
 from lib.tap import Tap
 
 from .bed import Bed
-from .image import CannotBuild
+from .image import SERIES, CannotBuild
 
 
 def program(path):
@@ -35,16 +35,16 @@ def run_in(bed, tap, cases):
                 bed = stack.enter_context(bed.another())
 
 
-def main(description, cases, files=lambda cfg, args: {}):
+def main(description, cases, files=lambda cfg, args: {}, series=SERIES):
     """
     `cases`: (name, function, more arguments) of each.  `files` tells what else the bed is
-    to have.
+    to have, `series` which kernel of Debian's.
     """
     args = config.parse_test(description)
     cfg = config.Config(args)
     tap = Tap(args.only)
     try:
-        bed = Bed(cfg, args.build, files=files(cfg, args))
+        bed = Bed(cfg, args.build, files=files(cfg, args), series=series)
     except CannotBuild as why:
         cfg.done(True)
         reason = "; ".join(str(why).splitlines())
