@@ -72,6 +72,7 @@ class Pipe:
         self.eof = False
         self.shut = False
         self.blocked = False
+        self.turn = 0           # number of its last read
 
     def wants_read(self):
         limit = BACKLOG
@@ -250,14 +251,14 @@ class Server:
 
     def carry(self, readable, writable):
         now = time.monotonic()
-        self.turn += 1
-        # Connections take turns, so that none of them gets all of the link.
-        turn = self.turn % max(1, len(self.pipes))
-        for pipe in self.pipes[turn:] + self.pipes[:turn]:
+        # Who was read last is the last one, so that none of them gets all of the link.
+        for pipe in sorted(self.pipes, key=lambda pipe: pipe.turn):
             if pipe not in self.pipes:
                 continue                # went with its other direction
             alive = True
             if pipe in readable and pipe.link.is_free(now):
+                self.turn += 1
+                pipe.turn = self.turn
                 alive = pipe.read(now)
             due = pipe.next_due()
             if alive and (pipe in writable or pipe.eof or
