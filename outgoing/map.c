@@ -81,6 +81,8 @@ static size_t next_used(const PvVeHotLeaf *leaf, size_t at)
 static void settle_word(PvVeHotLeaf *leaf, size_t at, unsigned long dirty,
                         uint64_t *count)
 {
+    leaf->bits[PV_VE_HOT_NAMED_USED][at] |= leaf->bits[PV_VE_HOT_NAMED_3][at] &
+                                            leaf->bits[PV_VE_HOT_NEWEST][at];
     for (unsigned class = 0; class < PV_VE_NR_HOT; class++) {
         unsigned long *bits = &leaf->bits[class][at];
 

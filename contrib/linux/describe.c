@@ -201,4 +201,5 @@ void pv_ve_describe(void)
 	name_tasks(PV_VE_CLASS_REST, now);
 	pv_ve_name_text();
 	pv_ve_name_page_structs();
+	pv_ve_name_kernel_memory();
 }

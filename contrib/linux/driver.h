@@ -82,7 +82,7 @@ enum pv_ve_class {
 	PV_VE_CLASS_NOW,	/* the kernel's own, tasks that run or could run */
 	PV_VE_CLASS_RECENT,	/* tasks that ran lately */
 	PV_VE_CLASS_REST,	/* the other tasks */
-	PV_VE_CLASS_LAST,	/* text, and the structs of all pages */
+	PV_VE_CLASS_LAST,	/* text, and what else is the kernel's */
 };
 
 /* The last description of this guest */
@@ -179,6 +179,9 @@ void pv_ve_name_entry_area(void);
 void pv_ve_name_data(void);
 void pv_ve_name_text(void);
 void pv_ve_name_page_structs(void);
+
+/* memory.c */
+void pv_ve_name_kernel_memory(void);
 
 /* lists.c */
 bool pv_ve_is_announced(void);

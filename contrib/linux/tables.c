@@ -99,12 +99,16 @@ static void name_range(struct mm_struct *mm, unsigned long address, unsigned lon
 
 void pv_ve_name_tables_of(struct mm_struct *mm, unsigned int class)
 {
-	struct lately seen = { .class = class };
+	struct lately seen = { .class = max(class, PV_VE_CLASS_RECENT + 0u) };
 	struct vm_area_struct *area;
 	unsigned long address = 0;
 
-	/* With isolation, user mode has a topmost table of its own behind the kernel's. */
-	pv_ve_name(frame_of(mm->pgd), boot_cpu_has(X86_FEATURE_PTI) ? 2 : 1, class);
+	/*
+	 * The kernel's walks begin in the topmost one, too; for the others a task can wait.
+	 * With isolation, user mode has one of its own behind the kernel's.
+	 */
+	pv_ve_name(frame_of(mm->pgd), boot_cpu_has(X86_FEATURE_PTI) ? 2 : 1,
+		   class == PV_VE_CLASS_RECENT ? PV_VE_CLASS_NOW : class);
 	if (!mmap_read_trylock(mm))
 		return;
 	while (pv_ve_is_announced() && (area = find_vma(mm, address))) {

@@ -128,6 +128,25 @@ static void test_named(void)
     check(PV_VE_HOT_NAMED_3, 0, NULL);
 }
 
+/* Of the last class that is named, what was written just now goes early. */
+static void test_named_and_used(void)
+{
+    prepare();
+    TAKE(PV_VE_HOT_NEWEST, 62, 64, 66, LEAF + 1);
+    TAKE(PV_VE_HOT_SECOND, 65);
+    pv_ve_hot_map_add_run(&map, PV_VE_HOT_NAMED_3, 63, 4);
+    pv_ve_hot_map_add_run(&map, PV_VE_HOT_NAMED_0, 66, 1);
+    pv_ve_hot_map_add_run(&map, PV_VE_HOT_NAMED_1, LEAF + 1, 1);
+    memset(bmap, 0xff, sizeof(bmap));
+    settle();
+    CHECK(PV_VE_HOT_NAMED_0, 66);
+    CHECK(PV_VE_HOT_NAMED_USED, 64);
+    CHECK(PV_VE_HOT_NEWEST, 62, LEAF + 1);
+    CHECK(PV_VE_HOT_SECOND, 65);
+    CHECK(PV_VE_HOT_NAMED_3, 63);
+    g_assert_cmpuint(count[PV_VE_HOT_NAMED_USED], ==, 1);
+}
+
 /* What precopy has sent meanwhile is not missing; what was written since is. */
 static void test_sent_before(void)
 {
@@ -271,6 +290,7 @@ int main(int argc, char **argv)
     g_test_add_func("/hot-map/first-of-a-leaf", test_first_of_a_leaf);
     g_test_add_func("/hot-map/order", test_order);
     g_test_add_func("/hot-map/named", test_named);
+    g_test_add_func("/hot-map/named and used", test_named_and_used);
     g_test_add_func("/hot-map/sent-before", test_sent_before);
     g_test_add_func("/hot-map/except", test_except);
     g_test_add_func("/hot-map/parts", test_parts);
