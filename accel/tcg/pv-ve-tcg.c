@@ -12,7 +12,9 @@
 #include "system/runstate.h"
 #include "system/tcg.h"
 #include "tcg/helper-tcg.h"
+#include "tcg/insn-start-words.h"
 #include "pv-ve/include/hooks.h"
+#include "trace.h"
 
 static bool in_use(void)
 {
@@ -94,6 +96,37 @@ static void hold(CPUState *cpu, run_on_cpu_data data)
     }
 }
 
+/* Of the instruction whose helper runs if the translator has stored it. */
+static uint64_t rip_of(CPUX86State *env)
+{
+    return env->segs[R_CS].base + env->eip;
+}
+
+/* Of the instruction that does this; a fetch's is what it fetches. */
+static uint64_t rip_at(CPUState *cpu, const Access *a)
+{
+    uint64_t data[TARGET_INSN_START_WORDS];
+
+    if (a->type == MMU_INST_FETCH) {
+        return a->addr;
+    }
+    if (!a->retaddr || !cpu_unwind_state_data(cpu, a->retaddr, data)) {
+        return rip_of(cpu_env(cpu));
+    }
+    return tcg_cflags_has(cpu, CF_PCREL) ?
+           (rip_of(cpu_env(cpu)) & TARGET_PAGE_MASK) | data[0] : data[0];
+}
+
+static void trace_touch(CPUState *cpu, const PvVeFault *f, const Access *a, bool walk,
+                        PvVeVerdict verdict)
+{
+    if (verdict != PV_VE_PRESENT &&
+        trace_event_get_state_backends(TRACE_PV_VE_TCG_TOUCH)) {
+        trace_pv_ve_tcg_touch(cpu->cpu_index, rip_at(cpu, a), cpu_env(cpu)->cr[3],
+                              f->gla, f->gpa, walk, verdict == PV_VE_DELIVER);
+    }
+}
+
 void pv_ve_tcg_touch(CPUState *cpu, vaddr addr, hwaddr gpa, MMUAccessType type,
                      int mmu_idx, bool probe, uintptr_t retaddr)
 {
@@ -107,8 +140,10 @@ void pv_ve_tcg_touch(CPUState *cpu, vaddr addr, hwaddr gpa, MMUAccessType type,
         .qualification = walk ? PV_VE_Q_READ | PV_VE_Q_GLA_VALID : qualification(a.type),
         .guest = guest_state(env, &a),
     };
+    PvVeVerdict verdict = pv_ve_fault(cpu, &fault);
 
-    switch (pv_ve_fault(cpu, &fault)) {
+    trace_touch(cpu, &fault, &a, walk, verdict);
+    switch (verdict) {
     case PV_VE_DELIVER:
         raise_exception_ra(env, PV_VE_VECTOR, a.retaddr);
     case PV_VE_HOLD:
@@ -156,12 +191,6 @@ bool pv_ve_tcg_rdmsr(CPUX86State *env, uintptr_t retaddr)
     env->regs[R_EAX] = (uint32_t)value;
     env->regs[R_EDX] = value >> 32;
     return true;
-}
-
-/* Of the instruction whose helper runs; the translator has stored it for RDMSR, WRMSR. */
-static uint64_t rip_of(CPUX86State *env)
-{
-    return env->segs[R_CS].base + env->eip;
 }
 
 /*

@@ -1,0 +1,1 @@
+#include "trace/trace-pv_ve_accel_tcg.h"
