@@ -175,7 +175,8 @@ static void get_hot(Object *obj, Visitor *visitor, const char *name, void *opaqu
 {
     static const char *const class_name[PV_VE_NR_HOT] = {
         [PV_VE_HOT_NAMED_0] = "named-0",
-        [PV_VE_HOT_NAMED_USED] = "named-used",
+        [PV_VE_HOT_USED_3] = "used-3",
+        [PV_VE_HOT_USED_1] = "used-1",
         [PV_VE_HOT_NEWEST] = "newest",
         [PV_VE_HOT_NAMED_1] = "named-1",
         [PV_VE_HOT_SECOND] = "second",

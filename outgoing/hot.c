@@ -157,9 +157,9 @@ void pv_ve_hot_settle(void)
     }
     trace_pv_ve_hot_settle(count[PV_VE_HOT_NEWEST], count[PV_VE_HOT_SECOND],
                            count[PV_VE_HOT_PASS],
-                           count[PV_VE_HOT_NAMED_0] + count[PV_VE_HOT_NAMED_USED] +
-                           count[PV_VE_HOT_NAMED_1] +
-                           count[PV_VE_HOT_NAMED_2] + count[PV_VE_HOT_NAMED_3]);
+                           count[PV_VE_HOT_NAMED_0] + count[PV_VE_HOT_NAMED_1] +
+                           count[PV_VE_HOT_NAMED_2] + count[PV_VE_HOT_NAMED_3] +
+                           count[PV_VE_HOT_USED_1] + count[PV_VE_HOT_USED_3]);
     begin_turns();
     qatomic_set(&pv_ve_hot_on, true);
 }

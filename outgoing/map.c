@@ -81,8 +81,10 @@ static size_t next_used(const PvVeHotLeaf *leaf, size_t at)
 static void settle_word(PvVeHotLeaf *leaf, size_t at, unsigned long dirty,
                         uint64_t *count)
 {
-    leaf->bits[PV_VE_HOT_NAMED_USED][at] |= leaf->bits[PV_VE_HOT_NAMED_3][at] &
-                                            leaf->bits[PV_VE_HOT_NEWEST][at];
+    unsigned long newest = leaf->bits[PV_VE_HOT_NEWEST][at];
+
+    leaf->bits[PV_VE_HOT_USED_3][at] |= leaf->bits[PV_VE_HOT_NAMED_3][at] & newest;
+    leaf->bits[PV_VE_HOT_USED_1][at] |= leaf->bits[PV_VE_HOT_NAMED_1][at] & newest;
     for (unsigned class = 0; class < PV_VE_NR_HOT; class++) {
         unsigned long *bits = &leaf->bits[class][at];
 

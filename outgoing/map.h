@@ -4,8 +4,8 @@
  * what it has named.
  *
  * A bitmap for each class, in leaves that exist only where there is such a page: a leaf
- * is 16 MiB of the block and takes 4 KiB.  Of a block of 1 TiB the index takes 512 KiB,
- * and all leaves together 256 MiB.  All work is done by words.
+ * is 16 MiB of the block and takes 4.5 KiB.  Of a block of 1 TiB the index takes 512 KiB,
+ * and all leaves together 288 MiB.  All work is done by words.
  */
 #ifndef PV_VE_OUTGOING_MAP_H
 #define PV_VE_OUTGOING_MAP_H
@@ -18,7 +18,8 @@
  */
 typedef enum PvVeHotClass {
     PV_VE_HOT_NAMED_0,          /* without it the guest cannot run at all */
-    PV_VE_HOT_NAMED_USED,       /* of class 3, and among the newest */
+    PV_VE_HOT_USED_3,           /* named in class 3, and among the newest */
+    PV_VE_HOT_USED_1,
     PV_VE_HOT_NEWEST,           /* written in the last tenth of a second */
     PV_VE_HOT_NAMED_1,
     PV_VE_HOT_SECOND,           /* in the second before the switch */

@@ -3,8 +3,8 @@
  * What the kernel has allocated for itself: slabs, page tables, stacks, hash tables.
  *
  * It is not searched for piece by piece.  The page allocator keeps what it can move, that is
- * memory of processes and of files, apart from the rest, by blocks.  At boot blocks were
- * reserved instead.
+ * memory of processes and of files, apart from the rest, by blocks.  At boot memory was
+ * reserved instead, in large pieces.
  */
 #include "driver.h"
 
@@ -32,7 +32,7 @@ static bool is_kernel_block(unsigned long pfn)
 	case MIGRATE_HIGHATOMIC:
 		return true;
 	default:
-		return PageReserved(pfn_to_page(pfn));
+		return false;
 	}
 }
 
@@ -40,8 +40,10 @@ static bool is_kernel_block(unsigned long pfn)
  * Not what is free, what is a process's or a file's after all, or page tables: those that
  * cannot be waited for are named elsewhere.
  */
-static bool is_kernels(struct page *page)
+static bool is_kernels(struct page *page, bool kernel_block)
 {
+	if (!kernel_block)
+		return PageReserved(page);
 	return !PageBuddy(page) && !PageLRU(page) && !PageTable(page);
 }
 
@@ -56,10 +58,14 @@ static unsigned long skip(unsigned long pfn)
 
 static void name_block(unsigned long pfn, unsigned long end)
 {
+	bool kernel_block = is_kernel_block(pfn);
+
+	if (!kernel_block && !PageReserved(pfn_to_page(pfn)))
+		return;
 	while (pfn < end) {
 		unsigned long first = pfn;
 
-		while (pfn < end && is_kernels(pfn_to_page(pfn)))
+		while (pfn < end && is_kernels(pfn_to_page(pfn), kernel_block))
 			pfn++;
 		if (pfn > first)
 			pv_ve_name(first, pfn - first, PV_VE_CLASS_LAST);
@@ -80,7 +86,7 @@ void pv_ve_name_kernel_memory(void)
 		while (pfn < end && pv_ve_is_announced()) {
 			unsigned long next = min(end, pageblock_end_pfn(pfn));
 
-			if (pfn_to_online_page(pfn) && is_kernel_block(pfn))
+			if (pfn_to_online_page(pfn))
 				name_block(pfn, next);
 			pfn = next;
 			cond_resched();

@@ -113,9 +113,9 @@ static void test_named(void)
     prepare();
     TAKE(PV_VE_HOT_NEWEST, 62, 66);
     pv_ve_hot_map_add_run(&map, PV_VE_HOT_NAMED_0, 63, 2);
-    pv_ve_hot_map_add_run(&map, PV_VE_HOT_NAMED_1, 66, 1);
-    pv_ve_hot_map_add_run(&map, PV_VE_HOT_NAMED_1, LEAF - 1, 3);
-    pv_ve_hot_map_add_run(&map, PV_VE_HOT_NAMED_2, PAGES - 2, ULONG_MAX);
+    pv_ve_hot_map_add_run(&map, PV_VE_HOT_NAMED_2, 66, 1);
+    pv_ve_hot_map_add_run(&map, PV_VE_HOT_NAMED_2, LEAF - 1, 3);
+    pv_ve_hot_map_add_run(&map, PV_VE_HOT_NAMED_1, PAGES - 2, ULONG_MAX);
     pv_ve_hot_map_add_run(&map, PV_VE_HOT_NAMED_3, PAGES, 1);
     pv_ve_hot_map_add_run(&map, PV_VE_HOT_NAMED_3, ULONG_MAX, 2);
     pv_ve_hot_map_add_run(&map, PV_VE_HOT_NAMED_3, 1, 0);
@@ -123,28 +123,32 @@ static void test_named(void)
     settle();
     CHECK(PV_VE_HOT_NAMED_0, 63, 64);
     CHECK(PV_VE_HOT_NEWEST, 62, 66);
-    CHECK(PV_VE_HOT_NAMED_1, LEAF - 1, LEAF, LEAF + 1);
-    CHECK(PV_VE_HOT_NAMED_2, PAGES - 2, PAGES - 1);
+    CHECK(PV_VE_HOT_NAMED_2, LEAF - 1, LEAF, LEAF + 1);
+    CHECK(PV_VE_HOT_NAMED_1, PAGES - 2, PAGES - 1);
     check(PV_VE_HOT_NAMED_3, 0, NULL);
 }
 
-/* Of the last class that is named, what was written just now goes early. */
+/* Of two classes that are named, what was written just now goes early. */
 static void test_named_and_used(void)
 {
     prepare();
-    TAKE(PV_VE_HOT_NEWEST, 62, 64, 66, LEAF + 1);
+    TAKE(PV_VE_HOT_NEWEST, 62, 64, 66, LEAF, LEAF + 1);
     TAKE(PV_VE_HOT_SECOND, 65);
     pv_ve_hot_map_add_run(&map, PV_VE_HOT_NAMED_3, 63, 4);
     pv_ve_hot_map_add_run(&map, PV_VE_HOT_NAMED_0, 66, 1);
-    pv_ve_hot_map_add_run(&map, PV_VE_HOT_NAMED_1, LEAF + 1, 1);
+    pv_ve_hot_map_add_run(&map, PV_VE_HOT_NAMED_1, LEAF + 1, 2);
+    pv_ve_hot_map_add_run(&map, PV_VE_HOT_NAMED_1, 64, 1);
+    pv_ve_hot_map_add_run(&map, PV_VE_HOT_NAMED_2, LEAF, 1);
     memset(bmap, 0xff, sizeof(bmap));
     settle();
     CHECK(PV_VE_HOT_NAMED_0, 66);
-    CHECK(PV_VE_HOT_NAMED_USED, 64);
-    CHECK(PV_VE_HOT_NEWEST, 62, LEAF + 1);
+    CHECK(PV_VE_HOT_USED_3, 64);
+    CHECK(PV_VE_HOT_USED_1, LEAF + 1);
+    CHECK(PV_VE_HOT_NEWEST, 62, LEAF);
+    CHECK(PV_VE_HOT_NAMED_1, LEAF + 2);
     CHECK(PV_VE_HOT_SECOND, 65);
     CHECK(PV_VE_HOT_NAMED_3, 63);
-    g_assert_cmpuint(count[PV_VE_HOT_NAMED_USED], ==, 1);
+    g_assert_cmpuint(count[PV_VE_HOT_USED_3], ==, 1);
 }
 
 /* What precopy has sent meanwhile is not missing; what was written since is. */
