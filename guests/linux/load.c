@@ -2,10 +2,11 @@
 /*
  * A mixed load: tasks that compute, touch random pages, read and write a file in tmpfs,
  * talk through pipes, fork and exec.  Those that touch are threads of one process, like a
- * server's; all others are processes.  All that they do is verified.
+ * server's, or, with alone=1, processes with a share of the pages each, which no other touches;
+ * all others are processes.  All that they do is verified.
  *
  *   load [compute=1] [touch=8] [file=1] [pipe=1] [fork=1] [pages=4096]
- *        [filepages=1024] [nice=0]
+ *        [filepages=1024] [nice=0] [alone=0]
  *
  * prints `load counters GPA`, then obeys lines on its standard input:
  *
@@ -34,7 +35,7 @@ enum kind { COMPUTE, TOUCH, FILE_, PIPE, FORK, KINDS };
 
 static const char *const names[KINDS] = { "compute", "touch", "file", "pipe", "fork" };
 static long tasks[KINDS] = { 1, 8, 1, 1, 1 };
-static long pages = 4096, filepages = 1024;
+static long pages = 4096, filepages = 1024, alone;
 
 #define CPUS 64
 
@@ -135,10 +136,19 @@ static void compute(uint64_t *seed)
     bad(a != *seed || a == first);
 }
 
+/* Where a touching task works */
+static __thread size_t first_page, last_page;
+
+static void take_share(long number)
+{
+    first_page = alone ? pages * number / tasks[TOUCH] : 0;
+    last_page = alone ? pages * (number + 1) / tasks[TOUCH] : pages;
+}
+
 /* A page that nobody else works on is verified, and one time of four written anew. */
 static void touch(uint64_t *seed)
 {
-    size_t page = next_random(seed) % pages;
+    size_t page = first_page + next_random(seed) % (last_page - first_page);
     char *at = memory + page * PAGE;
 
     if (!take(page)) {
@@ -248,6 +258,7 @@ static void work(enum kind kind, long number)
     uint64_t seed = 0x1234567 + kind * 1000003 + number * 7919;
 
     prctl(PR_SET_NAME, names[kind]);
+    take_share(number);
     for (;;) {
         step[kind](&seed);
         count(kind);
@@ -273,12 +284,17 @@ static void start_process(enum kind kind, long number)
     if (kind == PIPE) {
         pipe_open();
     }
-    for (long i = 1; kind == TOUCH && i < tasks[TOUCH]; i++) {
+    for (long i = 1; kind == TOUCH && !alone && i < tasks[TOUCH]; i++) {
         if (pthread_create(&thread, NULL, touching_thread, (void *)i)) {
             die("thread");
         }
     }
     work(kind, number);
+}
+
+static long processes_of(enum kind kind)
+{
+    return kind == TOUCH && !alone ? !!tasks[TOUCH] : tasks[kind];
 }
 
 static void tell(void)
@@ -358,6 +374,8 @@ static void argument(const char *text)
         filepages = value;
     } else if (value >= 0 && !strncmp(text, "nice=", 5)) {
         setpriority(PRIO_PROCESS, 0, value);
+    } else if (value >= 0 && !strncmp(text, "alone=", 6)) {
+        alone = value;
     } else {
         fprintf(stderr, "load: what is %s?\n", text);
         exit(2);
@@ -379,7 +397,7 @@ int main(int argc, char **argv)
     prepare();
     for (int kind = 0; kind < KINDS; kind++) {
         all += tasks[kind];
-        for (long i = 0; i < (kind == TOUCH ? !!tasks[kind] : tasks[kind]); i++) {
+        for (long i = 0; i < processes_of(kind); i++) {
             start_process(kind, i);
         }
     }

@@ -49,6 +49,8 @@ class Speeds:
         def done(when):
             return report.at(samples, when, self.kinds[kind])
 
+        if not self.speed[kind]:
+            return 0.0                  # no task is of that kind
         return (done(end) - done(start)) / (end - start) / self.speed[kind]
 
 

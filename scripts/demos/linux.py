@@ -7,6 +7,7 @@ exec.  All that they work on is verified.  Of each link a picture is drawn, too.
 
 import pathlib
 import sys
+import textwrap
 import time
 from statistics import median
 
@@ -96,9 +97,12 @@ class Watch:
 def load_arguments(args):
     """compute, touch, ...: so many tasks for each vCPU"""
     pages = args.mem * common.MIB // guest.PAGE
-    tasks = {**dict.fromkeys(KINDS, args.vcpus), "touch": (args.tasks or TASKS) * args.vcpus}
+    tasks = {**dict.fromkeys(KINDS, 0), **dict.fromkeys(args.kinds, args.vcpus)}
+    if tasks["touch"]:
+        tasks["touch"] = (args.tasks or TASKS) * args.vcpus
     return " ".join([*(f"{kind}={count}" for kind, count in tasks.items()),
-                     f"pages={pages}", f"filepages={file_pages(args)}"])
+                     f"pages={pages}", f"filepages={file_pages(args)}",
+                     f"alone={int(args.processes)}"])
 
 
 def file_pages(args):
@@ -204,19 +208,38 @@ def make_image(cfg, args, progress):
     return None
 
 
+def told(args):
+    """What tasks there are, for each vCPU"""
+    count = args.tasks or TASKS
+    texts = {
+        "compute": "compute (1)",
+        "touch": f"touch {args.mem} MiB at random ({count} threads)",
+        "file": "read and write a file in tmpfs (1)",
+        "pipe": "talk through pipes (2)",
+        "fork": "fork and exec (1)",
+    }
+    if args.processes:
+        texts["touch"] = (f"touch {args.mem / count / args.vcpus:g} MiB of their own "
+                          f"at random ({count} processes)")
+    return ", ".join(text for kind, text in texts.items() if kind in args.kinds)
+
+
+def rows(args):
+    """Without those of tasks that are not there"""
+    return [row for row in ROWS if row[1].split()[0] in {*args.kinds} or
+            row[1].split()[0] not in KINDS]
+
+
 def show(where, args, image, links, progress):
     """True if no page was lost or changed and the kernel had nothing to complain of."""
     when = "at once" if args.at_once else "after all memory was sent once"
     print(f"A stock Linux guest ({image.release}) under {where.name} with {args.vcpus} "
-          f"vCPU{'s' * (args.vcpus > 1)}, each with tasks\nthat compute (1), touch "
-          f"{args.mem} MiB at random ({args.tasks or TASKS} threads), read and write a file\n"
-          f"in tmpfs (1), talk through pipes (2), fork and exec (1).\n"
-          f"It switches to postcopy {when}.\n",
-          flush=True)
+          f"vCPU{'s' * (args.vcpus > 1)}, each with tasks\nthat " +
+          textwrap.fill(told(args), 90) + f".\nIt switches to postcopy {when}.\n", flush=True)
     pictures = picture.Pictures(args, where.name)
 
     def done(link, runs):
-        common.print_table(link, ROWS, runs)
+        common.print_table(link, rows(args), runs)
         pictures.draw(link, {on: those[0]["curve"] for on, those in runs.items()})
 
     results = common.run_all(links, args.runs or RUNS,
