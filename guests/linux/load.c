@@ -2,8 +2,8 @@
 /*
  * A mixed load: tasks that compute, touch random pages, read and write a file in tmpfs,
  * talk through pipes, fork and exec.  Those that touch are threads of one process, like a
- * server's, or, with alone=1, processes with a share of the pages each, which no other touches;
- * all others are processes.  All that they do is verified.
+ * server's, or, with alone=1, processes with a share of the pages each, which no other
+ * touches; all others are processes.  All that they do is verified.
  *
  *   load [compute=1] [touch=8] [file=1] [pipe=1] [fork=1] [pages=4096]
  *        [filepages=1024] [nice=0] [alone=0]
