@@ -221,6 +221,7 @@ void pv_ve_core_attach(PvVe *ve, PvVeFunction *function, uint32_t offered)
 
     ve->function = function;
     ve->offered = ve->offered_by_source = offered;
+    ve->read_ahead = function->read_ahead;
 }
 
 void pv_ve_core_reset(PvVe *ve)

@@ -142,6 +142,7 @@ static const Property properties[] = {
     DEFINE_PROP_BOOL("msix", PvVeFunction, msix, true),
     DEFINE_PROP_BOOL("urgent", PvVeFunction, urgent, true),
     DEFINE_PROP_BOOL("hot-first", PvVeFunction, hot_first, true),
+    DEFINE_PROP_BOOL("read-ahead", PvVeFunction, read_ahead, true),
     /* For tests: a processor takes but one of both forms, TCG's SVM takes both. */
     DEFINE_PROP_ON_OFF_AUTO("x-exception", PvVeFunction, as_exception,
                             ON_OFF_AUTO_AUTO),

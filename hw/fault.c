@@ -110,7 +110,7 @@ static PvVeDecline deliver(PvVe *ve, PvVeVcpu *v, const PvVeFault *f, RAMBlock *
     return PV_VE_DECLINE_NONE;
 }
 
-PvVeVerdict pv_ve_fault(CPUState *cpu, const PvVeFault *f)
+static PvVeVerdict decide(CPUState *cpu, const PvVeFault *f)
 {
     PvVe *ve = pv_ve_core;
     PvVeVcpu *v;
@@ -154,6 +154,16 @@ PvVeVerdict pv_ve_fault(CPUState *cpu, const PvVeFault *f)
     }
     source->supply(block, page);
     return PV_VE_PRESENT;
+}
+
+PvVeVerdict pv_ve_fault(CPUState *cpu, const PvVeFault *f)
+{
+    PvVeVerdict verdict = decide(cpu, f);
+
+    if (verdict != PV_VE_PRESENT) {
+        pv_ve_ahead(pv_ve_core, f, f->asked || verdict == PV_VE_DELIVER);
+    }
+    return verdict;
 }
 
 bool pv_ve_is_enabled(unsigned vcpu)

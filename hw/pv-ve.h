@@ -19,6 +19,7 @@
 #include "qemu/notify.h"
 #include "pv-ve/include/core.h"
 #include "pv-ve/hw/slots.h"
+#include "pv-ve/hw/streams.h"
 
 #define TYPE_PV_VE "pv-ve"
 OBJECT_DECLARE_SIMPLE_TYPE(PvVeFunction, PV_VE)
@@ -141,6 +142,9 @@ typedef struct PvVe {
     NotifierWithReturn leaving;
     uint64_t named;             /* pages in the guest's lists */
     uint64_t refused;           /* entries and lists that were not taken whole */
+
+    bool read_ahead;            /* ask for what the guest will need next */
+    PvVeStreams streams;
 } PvVe;
 
 /* The PCI function: properties and MSI-X. */
@@ -151,7 +155,7 @@ struct PvVeFunction {
     PvVe *core;                 /* while it is realized */
 
     /* Properties */
-    bool cpl0, if0, wait, msix, urgent, hot_first;
+    bool cpl0, if0, wait, msix, urgent, hot_first, read_ahead;
     OnOffAuto as_exception;
 };
 
@@ -208,6 +212,14 @@ ram_addr_t pv_ve_page_of(RAMBlock *block, ram_addr_t offset);
 /* *@source is set if the page is not present. */
 PvVePageState pv_ve_page_state(RAMBlock *block, ram_addr_t page,
                                const PvVeSource **source);
+
+/* ahead.c */
+/*
+ * A missing page was touched, and has been @asked_for unless that is left to the access:
+ * ask for what will be needed next.  In the vCPU's thread, in an RCU critical section;
+ * takes the lock.
+ */
+void pv_ve_ahead(PvVe *ve, const PvVeFault *f, bool asked_for);
 
 /* announce.c */
 /*

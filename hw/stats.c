@@ -29,6 +29,8 @@ static const char *const kick_name[PV_VE_NR_KICKS] = {
     [PV_VE_KICK_SPARED] = "spared",
 };
 
+static const char *const ahead_name[] = { "asked", "hit", "missed" };
+
 void pv_ve_count_kick(unsigned vcpu, PvVeKick kick)
 {
     PvVe *ve = pv_ve_core;
@@ -88,7 +90,7 @@ static void get_stats(Object *obj, Visitor *visitor, const char *name, void *opa
 {
     PvVe *ve = pv_ve_core;
     PvVeStats sum = { 0 };
-    uint64_t named, refused;
+    uint64_t named, refused, ahead[ARRAY_SIZE(ahead_name)];
     bool ok;
 
     if (!is_realized(ve, errp)) {
@@ -102,6 +104,9 @@ static void get_stats(Object *obj, Visitor *visitor, const char *name, void *opa
         }
         named = ve->named;
         refused = ve->refused;
+        ahead[0] = ve->streams.asked;
+        ahead[1] = ve->streams.hit;
+        ahead[2] = ve->streams.missed;
     }
     if (!visit_start_struct(visitor, name, NULL, 0, errp)) {
         return;
@@ -114,6 +119,7 @@ static void get_stats(Object *obj, Visitor *visitor, const char *name, void *opa
          visit_type_uint64(visitor, "notified", &sum.notified, errp) &&
          visit_type_uint64(visitor, "named", &named, errp) &&
          visit_type_uint64(visitor, "refused", &refused, errp) &&
+         visit_counters(visitor, "ahead", ahead_name, ahead, ARRAY_SIZE(ahead), errp) &&
          visit_counters(visitor, "declined", decline_name + 1, sum.declined + 1,
                         PV_VE_NR_DECLINES - 1, errp) &&
          visit_counters(visitor, "kicks", kick_name, sum.kick, PV_VE_NR_KICKS, errp);

@@ -92,12 +92,20 @@ typedef struct PvVeGuestState {
     bool restartable;           /* may be suspended by pv_ve_hold(): begins anew */
 } PvVeGuestState;
 
+/* How it translates linear addresses in long mode. */
+typedef struct PvVePaging {
+    uint64_t cr3;
+    unsigned levels;            /* 4 or 5; 0: not known */
+} PvVePaging;
+
 typedef struct PvVeFault {
     hwaddr gpa;
     uint64_t gla;               /* if PV_VE_Q_GLA_VALID */
+    uint64_t last;              /* the instruction goes on up to this one; 0: not known */
     uint32_t qualification;     /* PV_VE_Q_* */
     bool asked;                 /* the host has seen an access and asked for the page */
     PvVeGuestState guest;
+    PvVePaging paging;
 } PvVeFault;
 
 /* What the guest knows as suspended, the host does in one of two ways: BLOCK or HOLD. */
@@ -141,6 +149,20 @@ void *pv_ve_page_start(void *host);
  * section.
  */
 void *pv_ve_host_at(hwaddr gpa, bool *missing);
+
+/*
+ * What an access to @gla needs first: a paging structure that is missing, else the memory
+ * itself.  False if it needs no RAM: nothing is mapped there, or a device.  Touches
+ * nothing that is missing.  RCU critical section.
+ */
+typedef struct PvVeNeeded {
+    hwaddr gpa;
+    void *host;                 /* NULL: no RAM */
+    bool missing;
+    bool is_structure;
+} PvVeNeeded;
+
+bool pv_ve_walk(const PvVePaging *paging, uint64_t gla, PvVeNeeded *n);
 
 /*
  * Of a vCPU by its index, which may be unplugged at any time; any thread, no BQL.  Of one
@@ -216,6 +238,13 @@ typedef enum PvVePageState {
     PV_VE_PAGE_FAILED,          /* missing for ever */
 } PvVePageState;
 
+/* What became of a request for a page that nobody has touched. */
+typedef enum PvVeAsked {
+    PV_VE_ASKED,
+    PV_VE_ASKED_BEFORE,
+    PV_VE_NOT_ASKED,            /* enough is under way, or it is not possible now */
+} PvVeAsked;
+
 typedef struct PvVeSource {
     /*
      * The host blocks whoever touches a missing page (userfaultfd).  Each source must see
@@ -227,6 +256,11 @@ typedef struct PvVeSource {
     PvVePageState (*state)(RAMBlock *block, ram_addr_t offset);
     /* Ask for the page; false if that is not possible now. */
     bool (*request)(RAMBlock *block, ram_addr_t offset);
+    /*
+     * The same for one that is likely to be needed next.  What is asked for later waits
+     * for it, so the source limits how many there are; may be NULL.
+     */
+    PvVeAsked (*request_ahead)(RAMBlock *block, ram_addr_t offset);
     /*
      * An access that cannot be suspended in either way needs the page at once.
      * Only for sources that do not block.

@@ -26,9 +26,15 @@
 #ifdef CONFIG_LINUX
 #include <linux/userfaultfd.h>
 
+/*
+ * Pages that may be on their way, asked for by anybody, when one is asked for ahead.
+ */
+#define MAX_UNDER_WAY 32
+
 static struct {
     QemuMutex lock;             /* leaf; keeps the bitmaps while they are read */
     bool active;
+    unsigned in_pipe;           /* atomic; requests that have not been read */
     int ask[2];                 /* the pipe: read end for the fault thread */
     struct PostCopyFD fd;
     NotifierWithReturn notifier;
@@ -49,20 +55,6 @@ static PvVePageState page_state(RAMBlock *block, ram_addr_t offset)
     return PV_VE_PAGE_MISSING;
 }
 
-/*
- * A full pipe, hundreds of vCPUs deep, is no reason to wait: the fault is then
- * declined and the vCPU's own access asks.
- */
-static bool request(RAMBlock *block, ram_addr_t offset)
-{
-    struct uffd_msg msg = {
-        .event = UFFD_EVENT_PAGEFAULT,
-        .arg.pagefault.address = (uintptr_t)block->host + offset,
-    };
-
-    QEMU_LOCK_GUARD(&postcopy.lock);
-    return postcopy.active && write(postcopy.ask[1], &msg, sizeof(msg)) == sizeof(msg);
-}
 
 /*
  * Migration asks the source again each time it is told to.  Once is enough: it
@@ -74,6 +66,52 @@ bool pv_ve_postcopy_asked_for(RAMBlock *block, ram_addr_t page)
 
     QEMU_LOCK_GUARD(&mis->page_request_mutex);
     return g_tree_lookup(mis->page_requested, block->host + page) != NULL;
+}
+
+static unsigned under_way(void)
+{
+    return qatomic_read(&postcopy.in_pipe) +
+           qatomic_read(&migration_incoming_get_current()->page_requested_count);
+}
+
+static bool tell_fault_thread(void *page)
+{
+    struct uffd_msg msg = {
+        .event = UFFD_EVENT_PAGEFAULT,
+        .arg.pagefault.address = (uintptr_t)page,
+    };
+
+    qatomic_inc(&postcopy.in_pipe);
+    if (write(postcopy.ask[1], &msg, sizeof(msg)) == sizeof(msg)) {
+        return true;
+    }
+    qatomic_dec(&postcopy.in_pipe);
+    return false;
+}
+
+/* Unless @most are under way. */
+static PvVeAsked ask(RAMBlock *block, ram_addr_t offset, unsigned most)
+{
+    QEMU_LOCK_GUARD(&postcopy.lock);
+    if (postcopy.active && pv_ve_postcopy_asked_for(block, offset)) {
+        return PV_VE_ASKED_BEFORE;
+    }
+    return postcopy.active && under_way() < most &&
+           tell_fault_thread(block->host + offset) ? PV_VE_ASKED : PV_VE_NOT_ASKED;
+}
+
+/*
+ * A full pipe, hundreds of vCPUs deep, is no reason to wait: the fault is then
+ * declined and the vCPU's own access asks.
+ */
+static bool request(RAMBlock *block, ram_addr_t offset)
+{
+    return ask(block, offset, UINT_MAX) != PV_VE_NOT_ASKED;
+}
+
+static PvVeAsked request_ahead(RAMBlock *block, ram_addr_t offset)
+{
+    return ask(block, offset, MAX_UNDER_WAY);
 }
 
 /*
@@ -96,8 +134,10 @@ static int ask_source(void *host)
 static int on_ask(struct PostCopyFD *fd, void *opaque)
 {
     struct uffd_msg *msg = opaque;
+    int result = ask_source((void *)(uintptr_t)msg->arg.pagefault.address);
 
-    return ask_source((void *)(uintptr_t)msg->arg.pagefault.address);
+    qatomic_dec(&postcopy.in_pipe);
+    return result;
 }
 
 /* ---- While migration is paused.  In the fault thread. ------------------------ */
@@ -170,6 +210,7 @@ static int prepare(Error **errp)
         error_setg(errp, "pv-ve: no pipe to postcopy's fault thread: %s", err->message);
         return -1;
     }
+    postcopy.in_pipe = 0;
     g_unix_set_fd_nonblocking(postcopy.ask[0], true, NULL);
     g_unix_set_fd_nonblocking(postcopy.ask[1], true, NULL);
     /* Best effort; the default holds 2048 requests. */
@@ -241,6 +282,7 @@ static const PvVeSource source = {
     .start = start,
     .state = page_state,
     .request = request,
+    .request_ahead = request_ahead,
 };
 
 static void __attribute__((constructor)) register_source(void)

@@ -64,6 +64,16 @@ static PvVeGuestState guest_state(CPUState *cpu)
     };
 }
 
+static PvVePaging paging(CPUState *cpu)
+{
+    const struct kvm_sregs *sregs = &cpu->kvm_run->s.regs.sregs;
+
+    return (PvVePaging) {
+        .cr3 = sregs->cr3,
+        .levels = sregs->cr4 & CR4_LA57_MASK ? 5 : 4,
+    };
+}
+
 /* The next KVM_RUN begins with taking it over, whatever ends it. */
 static void inject_ve(CPUState *cpu, bool halted)
 {
@@ -122,7 +132,7 @@ static bool find_page(CPUState *cpu, void *page, bool sure, PvVeFault *fault)
 
 static PvVeKick decide_kick(CPUState *cpu, void *page, bool sure)
 {
-    PvVeFault fault = { .guest = guest_state(cpu) };
+    PvVeFault fault = { .guest = guest_state(cpu), .paging = paging(cpu) };
 
     RCU_READ_LOCK_GUARD();
     if (!sure && !is_runnable(cpu)) {

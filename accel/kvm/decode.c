@@ -19,12 +19,15 @@ QEMU_BUILD_BUG_ON(PV_VE_KVM_MAX_ACCESSES < ZYDIS_MAX_OPERAND_COUNT);
 #define READS   (ZYDIS_OPERAND_ACTION_READ | ZYDIS_OPERAND_ACTION_CONDREAD)
 #define WRITES  (ZYDIS_OPERAND_ACTION_WRITE | ZYDIS_OPERAND_ACTION_CONDWRITE)
 
+#define DIRECTION       0x400           /* of RFLAGS */
+#define MAX_REPETITIONS (1ull << 40)
+
 typedef struct Decoded {
     ZydisDecodedInstruction instruction;
     ZydisDecodedOperand operand[ZYDIS_MAX_OPERAND_COUNT];
     ZydisRegisterContext registers;
     const struct kvm_sregs *sregs;
-    uint64_t rip;
+    uint64_t rip, rflags;
 } Decoded;
 
 /* ---- Registers ------------------------------------------------------------- */
@@ -64,15 +67,20 @@ static bool is_stack_pointer(ZydisRegister r)
     return r == ZYDIS_REGISTER_RSP || r == ZYDIS_REGISTER_ESP || r == ZYDIS_REGISTER_SP;
 }
 
+static ZydisRegister counter(const Decoded *d)
+{
+    unsigned width = d->instruction.address_width;
+
+    return width == 64 ? ZYDIS_REGISTER_RCX :
+           width == 32 ? ZYDIS_REGISTER_ECX : ZYDIS_REGISTER_CX;
+}
+
 /* Has memory operands, and touches nothing. */
 static bool touches_nothing(const Decoded *d)
 {
     const ZydisDecodedInstruction *in = &d->instruction;
     bool repeated = in->attributes & (ZYDIS_ATTRIB_HAS_REP | ZYDIS_ATTRIB_HAS_REPE |
                                       ZYDIS_ATTRIB_HAS_REPNE);
-    ZydisRegister count = in->address_width == 64 ? ZYDIS_REGISTER_RCX :
-                          in->address_width == 32 ? ZYDIS_REGISTER_ECX :
-                          ZYDIS_REGISTER_CX;
 
     switch (in->meta.category) {
     case ZYDIS_CATEGORY_NOP:
@@ -83,7 +91,7 @@ static bool touches_nothing(const Decoded *d)
         return true;
     default:
         return in->mnemonic == ZYDIS_MNEMONIC_INVLPG ||
-               (repeated && !d->registers.values[count]);
+               (repeated && !d->registers.values[counter(d)]);
     }
 }
 
@@ -140,6 +148,18 @@ static int64_t correction(const Decoded *d, const ZydisDecodedOperand *o)
     }
 }
 
+/*
+ * Of a string instruction that goes upwards until it has done all.  One that ends where it
+ * finds something need not come so far.  Nobody has memory for more than the limit.
+ */
+static uint64_t repetitions(const Decoded *d)
+{
+    if (!(d->instruction.attributes & ZYDIS_ATTRIB_HAS_REP) || d->rflags & DIRECTION) {
+        return 1;
+    }
+    return MIN(d->registers.values[counter(d)], MAX_REPETITIONS);
+}
+
 static bool find_access(const Decoded *d, const ZydisDecodedOperand *o,
                         PvVeKvmAccess *access)
 {
@@ -161,6 +181,7 @@ static bool find_access(const Decoded *d, const ZydisDecodedOperand *o,
         access->gla = (uint32_t)access->gla;
     }
     access->size = MAX(1, o->size / 8);
+    access->whole = access->size * repetitions(d);
     access->kind = (o->actions & READS ? PV_VE_Q_READ : 0) |
                    (o->actions & WRITES ? PV_VE_Q_WRITE : 0);
     return access->kind;
@@ -184,7 +205,7 @@ PvVeKvmDecode pv_ve_kvm_decode(const uint8_t *code, size_t size,
                                const struct kvm_sregs *sregs, PvVeKvmAccess *access,
                                unsigned *nr)
 {
-    Decoded d = { .sregs = sregs, .rip = regs->rip };
+    Decoded d = { .sregs = sregs, .rip = regs->rip, .rflags = regs->rflags };
     ZydisDecoder decoder;
     ZyanStatus status;
 

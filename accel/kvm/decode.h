@@ -13,6 +13,7 @@ typedef struct PvVeKvmAccess {
     uint64_t gla;
     unsigned size;              /* bytes, at least 1 */
     uint32_t kind;              /* PV_VE_Q_READ, PV_VE_Q_WRITE or both */
+    uint64_t whole;             /* bytes, with all repetitions that are to come */
 } PvVeKvmAccess;
 
 typedef enum PvVeKvmDecode {

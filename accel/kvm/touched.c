@@ -19,58 +19,8 @@
 #include "pv-ve/accel/kvm/decode.h"
 #include "pv-ve/accel/kvm/pv-ve-kvm.h"
 
-#define ADDRESS_MASK (MAKE_64BIT_MASK(12, 40))
-
-/*
- * What an access needs first: a paging structure that is missing, else the memory
- * itself.
- */
-typedef struct Needed {
-    hwaddr gpa;
-    void *host;
-    bool missing;
-    bool is_structure;
-} Needed;
-
-static bool need(Needed *n, hwaddr gpa, bool is_structure)
-{
-    n->gpa = gpa;
-    n->host = pv_ve_host_at(gpa, &n->missing);
-    n->is_structure = is_structure;
-    return n->host;
-}
-
-/* False if it needs no RAM: nothing is mapped there, or a device. */
-static bool find_needed(const struct kvm_sregs *sregs, uint64_t gla, Needed *n)
-{
-    uint64_t table = sregs->cr3 & ADDRESS_MASK;
-
-    for (int level = sregs->cr4 & CR4_LA57_MASK ? 5 : 4; level > 0; level--) {
-        unsigned shift = 12 + 9 * (level - 1);
-        uint64_t entry;
-
-        if (!need(n, table + 8 * (gla >> shift & 511), true)) {
-            return false;
-        }
-        if (n->missing) {
-            return true;
-        }
-        entry = ldq_le_p(n->host);
-        if (!(entry & PG_PRESENT_MASK)) {
-            return false;
-        }
-        table = entry & ADDRESS_MASK;
-        if (level == 1 || (level < 4 && entry & PG_PSE_MASK)) {
-            uint64_t inside = MAKE_64BIT_MASK(0, shift);
-
-            return need(n, (table & ~inside) | (gla & inside), false);
-        }
-    }
-    return false;
-}
-
 /* Its page, if that is missing and the one that counts; then @fault is filled in. */
-static void *take(const Needed *n, void *only, uint64_t gla, uint32_t kind,
+static void *take(const PvVeNeeded *n, void *only, uint64_t gla, uint32_t kind,
                   PvVeFault *fault)
 {
     void *page = n->missing ? pv_ve_page_start(n->host) : NULL;
@@ -94,8 +44,8 @@ typedef struct Instruction {
 /*
  * False if it cannot be read as a whole: then @n and @gla are what is in the way, if any.
  */
-static bool read_instruction(const struct kvm_sync_regs *s, Instruction *in,
-                             uint64_t *gla, Needed *n)
+static bool read_instruction(const struct kvm_sync_regs *s, const PvVePaging *paging,
+                             Instruction *in, uint64_t *gla, PvVeNeeded *n)
 {
     uint64_t start = s->regs.rip + (s->sregs.cs.l ? 0 : s->sregs.cs.base);
     PvVeKvmDecode result = PV_VE_KVM_CUT_OFF;
@@ -105,7 +55,7 @@ static bool read_instruction(const struct kvm_sync_regs *s, Instruction *in,
         size_t more;
 
         *gla = start + size;
-        if (!find_needed(&s->sregs, *gla, n) || n->missing) {
+        if (!pv_ve_walk(paging, *gla, n) || n->missing) {
             return false;
         }
         more = MIN(sizeof(in->code) - size,
@@ -124,9 +74,9 @@ void *pv_ve_kvm_touched(CPUState *cpu, void *only, PvVeFault *fault)
     const struct kvm_sync_regs *s = &cpu->kvm_run->s.regs;
     Instruction in;
     uint64_t gla;
-    Needed n;
+    PvVeNeeded n;
 
-    if (!read_instruction(s, &in, &gla, &n)) {
+    if (!read_instruction(s, &fault->paging, &in, &gla, &n)) {
         return n.host ? take(&n, only, gla, PV_VE_Q_FETCH, fault) : NULL;
     }
     for (unsigned i = 0; i < in.nr; i++) {
@@ -134,10 +84,11 @@ void *pv_ve_kvm_touched(CPUState *cpu, void *only, PvVeFault *fault)
 
         /* Once for each page that it reaches into. */
         for (gla = a->gla; gla - a->gla < a->size; gla = (gla | ~TARGET_PAGE_MASK) + 1) {
-            void *page = find_needed(&s->sregs, gla, &n) ?
+            void *page = pv_ve_walk(&fault->paging, gla, &n) ?
                          take(&n, only, gla, a->kind, fault) : NULL;
 
             if (page) {
+                fault->last = a->gla + a->whole - 1;
                 return page;
             }
         }

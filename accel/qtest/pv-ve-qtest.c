@@ -11,7 +11,8 @@
  *   pv_ve_access VCPU GPA KIND CPL IF [GLA [STATE]...]
  *                                     OK present, OK deliver, OK block or OK hold
  *       KIND is read, write or fetch; GLA - for none; STATE is nmi, event, mode,
- *       or fixed (not restartable)
+ *       fixed (not restartable), structure (GPA is that of one), cr3=VALUE, or
+ *       last=GLA (how far the instruction will go)
  *   pv_ve_state VCPU                  OK VECTOR NR_INTERRUPTS NR_WAKES NR_RESUMES
  *   pv_ve_named                       OK, and for each run of pages that the guest names
  *                                     BLOCK:OFFSET:NUMBER:CLASS, in order
@@ -122,6 +123,15 @@ static bool parse_kind(const char *word, uint32_t *qualification)
     return *qualification != 0;
 }
 
+static bool parse_value(PvVeFault *f, const char *word)
+{
+    if (g_str_has_prefix(word, "cr3=")) {
+        f->paging.levels = 4;
+        return number(word + strlen("cr3="), &f->paging.cr3);
+    }
+    return g_str_has_prefix(word, "last=") && number(word + strlen("last="), &f->last);
+}
+
 static bool parse_states(PvVeFault *f, char **words)
 {
     PvVeGuestState *guest = &f->guest;
@@ -135,7 +145,9 @@ static bool parse_states(PvVeFault *f, char **words)
             guest->mode = true;
         } else if (g_str_equal(*words, "fixed")) {
             guest->restartable = false;
-        } else {
+        } else if (g_str_equal(*words, "structure")) {
+            f->qualification &= ~PV_VE_Q_TRANSLATED;
+        } else if (!parse_value(f, *words)) {
             return false;
         }
     }
@@ -173,7 +185,7 @@ static void do_access(CharBackend *chr, CPUState *cpu, char **words)
 
     if (!parse_access(&f, words)) {
         qtest_sendf(chr, "FAIL GPA read|write|fetch CPL IF "
-                    "[GLA|- [nmi|event|mode|fixed]...]\n");
+                    "[GLA|- [nmi|event|mode|fixed|structure|cr3=N|last=N]...]\n");
         return;
     }
     RCU_READ_LOCK_GUARD();

@@ -75,6 +75,14 @@ static PvVeGuestState guest_state(CPUX86State *env, const Access *a)
     };
 }
 
+static PvVePaging paging(CPUX86State *env)
+{
+    return (PvVePaging) {
+        .cr3 = env->cr[3],
+        .levels = env->cr[4] & CR4_LA57_MASK ? 5 : 4,
+    };
+}
+
 static uint32_t qualification(MMUAccessType access)
 {
     uint32_t kind = access == MMU_DATA_STORE ? PV_VE_Q_WRITE :
@@ -106,6 +114,7 @@ void pv_ve_tcg_touch(CPUState *cpu, vaddr addr, hwaddr gpa, MMUAccessType type,
         .gla = a.addr,
         .qualification = walk ? PV_VE_Q_READ | PV_VE_Q_GLA_VALID : qualification(a.type),
         .guest = guest_state(env, &a),
+        .paging = paging(env),
     };
 
     switch (pv_ve_fault(cpu, &fault)) {

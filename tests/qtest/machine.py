@@ -230,8 +230,9 @@ class Machine:
         """All counters that are not 0, the declined ones by their reasons."""
         stats = self.qmp("qom-get", path=DEVICE, property="stats")
         stats.update(stats.pop("declined"))
-        for name, value in stats.pop("kicks").items():
-            stats["kicks " + name] = value
+        for group in "kicks", "ahead":
+            for name, value in stats.pop(group).items():
+                stats[f"{group} {name}"] = value
         return {name: value for name, value in stats.items() if value}
 
     def vcpus(self):

@@ -3,11 +3,13 @@
 
 import contextlib
 import os
+import signal
 import struct
 import tempfile
 
 from guest import ENABLE, F_ALL, VECTOR, Guest
-from machine import Machine
+from lib.tap import Skip
+from machine import PAGE, Machine, Refused
 
 
 QEMU_VM_SUBSECTION = 5       # what begins one in the stream
@@ -105,3 +107,55 @@ def slot_bytes(gpa, generation, state, failed=False, posted=False):
 def arrived(machine, vcpu=0, area=None):
     """The guest on its new host, which is the same guest."""
     return Guest(machine, vcpu, area)
+
+
+# ---- Postcopy
+
+FILLED = 0x800000, 0x2000000    # start and size: sent page by page, so it takes long
+LATE = 0x3000000                # not sent before that
+FAR = 0x3800000                 # nor soon after LATE, when that is asked for
+SLOW = 100000                   # bytes a second
+
+
+@contextlib.contextmanager
+def postcopy(prepare, vcpus=2, meanwhile=lambda source: None, device=""):
+    """
+    Source and target of a postcopy that has just begun, the source stopped.  The
+    source ends it when it gets a SIGCONT.  prepare(source, target) comes first;
+    meanwhile(source) when the target has all but its memory, and has asked for none.
+    `device` has the properties of the target's.
+    """
+    with socket_path() as path, Machine(vcpus=vcpus, device="hot-first=off") as source, \
+            Machine("-incoming", "defer", "-S", vcpus=vcpus, device=device) as target:
+        for machine in source, target:
+            try:
+                machine.qmp("migrate-set-capabilities", capabilities=[
+                    {"capability": "postcopy-ram", "state": True}])
+            except Refused as error:
+                raise Skip(error) from error
+        source.ask("memset", *FILLED, 0x5a)
+        source.ask("memset", LATE + 16 * PAGE, FAR - LATE, 0x5a)
+        prepare(source, target)
+        source.qmp("migrate-set-parameters", **{"max-bandwidth": SLOW,
+                                                "max-postcopy-bandwidth": SLOW})
+        target.qmp("migrate-incoming", uri=f"unix:{path}")
+        source.qmp("migrate", uri=f"unix:{path}")
+        source.until("it has begun", lambda: status(source) == "active")
+        source.qmp("migrate-start-postcopy")
+        target.until("it is there", lambda: target.qmp("query-status")["status"] == "paused")
+        meanwhile(source)
+        os.kill(source.process.pid, signal.SIGSTOP)
+        target.qmp("cont")          # before this it asks for no page
+        target.settle()
+        yield source, target
+
+
+def requests(source):
+    return source.qmp("query-migrate")["ram"]["postcopy-requests"]
+
+
+def finish(source):
+    os.kill(source.process.pid, signal.SIGCONT)
+    source.qmp("migrate-set-parameters", **{"max-postcopy-bandwidth": 0})
+    source.until("all has come", lambda: status(source) in ("completed", "failed"))
+    return status(source)

@@ -194,6 +194,36 @@ static void test_repeated_for_the_last_time(void)
     g_assert_cmpuint(nr, ==, 2);
 }
 
+static uint64_t whole(const Case *c, uint64_t count, uint64_t rflags)
+{
+    PvVeKvmAccess access[PV_VE_KVM_MAX_ACCESSES];
+    struct kvm_regs r = regs;
+    unsigned nr;
+
+    r.rcx = count;
+    r.rflags = rflags;
+    g_assert_cmpint(decode(c, c->size, &r, access, &nr), ==, PV_VE_KVM_DECODED);
+    g_assert_cmpuint(nr, >, 0);
+    return access[nr - 1].whole;
+}
+
+static void test_whole(void)
+{
+    static const Case copy = { "rep movsq", CODE("\xf3\x48\xa5") };
+    static const Case fill = { "addr32 rep stosb", CODE("\x67\xf3\xaa") };
+    static const Case once = { "movsq", CODE("\x48\xa5") };
+    static const Case compare = { "repe cmpsb", CODE("\xf3\xa6") };
+    static const Case find = { "repne scasb", CODE("\xf2\xae") };
+
+    g_assert_cmpuint(whole(&copy, 1000, 0), ==, 8000);
+    g_assert_cmpuint(whole(&copy, -1, 0), <=, 1ull << 43);
+    g_assert_cmpuint(whole(&fill, 1ull << 32 | 5000, 0), ==, 5000);
+    g_assert_cmpuint(whole(&once, 1000, 0), ==, 8);
+    g_assert_cmpuint(whole(&copy, 1000, 0x400), ==, 8);     /* downwards */
+    g_assert_cmpuint(whole(&compare, 1000, 0), ==, 1);
+    g_assert_cmpuint(whole(&find, 1000, 0), ==, 1);
+}
+
 static void test_unknown(void)
 {
     const Case none = { "PUSH ES, which 64-bit mode lacks", CODE("\x06\x90") };
@@ -228,6 +258,7 @@ static void test_any(void)
         for (unsigned i = 0; i < nr; i++) {
             g_assert_cmpuint(access[i].size, >, 0);
             g_assert_true(access[i].kind & (R | W));
+            g_assert_cmpuint(access[i].whole, >=, access[i].size);
             g_assert_true(sregs.cs.l || access[i].gla <= UINT32_MAX);
         }
     }
@@ -243,6 +274,7 @@ int main(int argc, char **argv)
     g_test_add_func("/decode/16-bit", test_16_bit);
     g_test_add_func("/decode/repeated-for-the-last-time",
                     test_repeated_for_the_last_time);
+    g_test_add_func("/decode/whole", test_whole);
     g_test_add_func("/decode/unknown", test_unknown);
     g_test_add_func("/decode/any", test_any);
     return g_test_run();
