@@ -165,6 +165,10 @@ static void test_jump(void)
     g_assert_cmpuint(a.want, ==, 0);
     a = touch(streams.stream[0].next);
     g_assert_cmpuint(a.want, ==, MAX_AHEAD);
+    serve(&a, true);
+    touch(streams.stream[0].next + 9);
+    a = touch(streams.stream[0].next + 10);
+    g_assert_cmpuint(a.want, ==, 2);            /* too far: another one */
 }
 
 static void test_pages_that_are_there(void)
@@ -238,6 +242,17 @@ static void test_too_many(void)
     g_assert_cmpuint(touch(START + 4).want, ==, 0);
 }
 
+static void test_kept(void)
+{
+    begin();
+    walk(START, 3, 1);
+    for (unsigned i = 1; i < 10 * PV_VE_NR_STREAMS; i++) {
+        touch(START + i * 0x100);
+        touch(START + 1);
+    }
+    g_assert_cmpuint(touch(START + 4).want, ==, 4);
+}
+
 static void test_spaces(void)
 {
     begin();
@@ -262,6 +277,8 @@ static void test_operand(void)
     g_assert_cmpuint(a.span, ==, 9);
     serve(&a, false);
     a = pv_ve_streams_touch(&streams, 0, START, START + 9);
+    g_assert_cmpuint(a.want, ==, 0);
+    a = pv_ve_streams_touch(&streams, 0, START, START + 5);
     g_assert_cmpuint(a.want, ==, 0);
     a = pv_ve_streams_touch(&streams, 0, START, START + 11);
     g_assert_cmpuint(a.want, ==, 2);
@@ -355,6 +372,7 @@ int main(int argc, char **argv)
     g_test_add_func("/streams/again", test_again);
     g_test_add_func("/streams/several", test_several);
     g_test_add_func("/streams/too-many", test_too_many);
+    g_test_add_func("/streams/kept", test_kept);
     g_test_add_func("/streams/spaces", test_spaces);
     g_test_add_func("/streams/operand", test_operand);
     g_test_add_func("/streams/structure", test_structure);
