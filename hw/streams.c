@@ -2,9 +2,9 @@
 /*
  * pv-ve: what the guest goes through in sequence, and which pages it will need next.
  *
- * Of a new stream nothing is asked for: it may be none.  Its window begins with the second
- * touch in sequence, and doubles with each further one.  A touch a little behind halves
- * it, and until the next one in sequence nothing is asked for.
+ * Of a new stream nothing is asked for: it may be none.  Its window begins with the
+ * second touch in sequence, and doubles with each further one.  A touch a little behind
+ * halves it, and until the next one in sequence nothing is asked for.
  */
 #include "qemu/osdep.h"
 #include "qemu/bitops.h"
@@ -90,7 +90,8 @@ static PvVeAhead plan(const PvVeStream *stream, uint64_t last, bool in_sequence)
     return a;
 }
 
-PvVeAhead pv_ve_streams_touch(PvVeStreams *s, uint64_t space, uint64_t page, uint64_t last)
+PvVeAhead pv_ve_streams_touch(PvVeStreams *s, uint64_t space, uint64_t page,
+                              uint64_t last)
 {
     PvVeStream *stream = find(s, space, page, 0);
     bool in_sequence = stream;

@@ -22,7 +22,7 @@ typedef struct PvVeStream {
     uint64_t page;              /* touched last */
     uint64_t next;              /* behind all that was looked at: at most page + SPAN;
                                    most often a page that is missing */
-    uint64_t asked;             /* bit i: page + 1 + i was asked for, not touched so far */
+    uint64_t asked;             /* bit i: page + 1 + i was asked for, not used so far */
     unsigned window;            /* how many of these there may be */
 } PvVeStream;
 

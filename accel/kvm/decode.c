@@ -149,8 +149,8 @@ static int64_t correction(const Decoded *d, const ZydisDecodedOperand *o)
 }
 
 /*
- * Of a string instruction that goes upwards until it has done all.  One that ends where it
- * finds something need not come so far.  Nobody has memory for more than the limit.
+ * Of a string instruction that goes upwards until it has done all.  One that ends where
+ * it finds something need not come so far.  Nobody has memory for more than the limit.
  */
 static uint64_t repetitions(const Decoded *d)
 {

@@ -101,8 +101,9 @@ bool pv_ve_kvm_is_own_page(unsigned vcpu, void *page);
 /*
  * Which missing page does the instruction touch at which @cpu stands?  Only @page counts
  * if that is not NULL.  Returns the page, an address of the host, and gpa, gla and
- * qualification of @fault say how, whose paging tells where structures are; NULL if there
- * is none.  With its registers in kvm_run and in long mode; in its thread, in an RCU critical section.
+ * qualification of @fault say how, and last how far it goes on; NULL if there is none.
+ * With @fault's paging, its registers in kvm_run and in long mode; in its thread, in an
+ * RCU critical section.
  */
 void *pv_ve_kvm_touched(CPUState *cpu, void *page, PvVeFault *fault);
 
