@@ -26,13 +26,12 @@
 #ifdef CONFIG_LINUX
 #include <linux/userfaultfd.h>
 
-/*
- * Pages that may be on their way, asked for by anybody, when one is asked for ahead.
- */
+/* Requests of all kinds that may be under way when a page is asked for ahead. */
 #define MAX_UNDER_WAY 32
 
 static struct {
-    QemuMutex lock;             /* leaf; keeps the bitmaps while they are read */
+    QemuMutex lock;             /* keeps the bitmaps while they are read; a leaf but
+                                   for migration's lock of what was asked for */
     bool active;
     unsigned in_pipe;           /* atomic; requests that have not been read */
     int ask[2];                 /* the pipe: read end for the fault thread */
