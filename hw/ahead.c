@@ -18,14 +18,14 @@ static uint64_t space_of(const PvVeFault *f)
     return f->gla >> 63 ? 0 : f->paging.cr3 >> 13;
 }
 
-/* A source that can be asked ahead, if @gpa is missing there; a huge page is no step. */
+/* A source that can be asked ahead, if @gpa is missing there. */
 static const PvVeSource *source_of(hwaddr gpa, RAMBlock **block, ram_addr_t *page)
 {
     const PvVeSource *source;
     ram_addr_t offset;
 
     *block = pv_ve_block_at(gpa, &offset);
-    if (!*block || qemu_ram_pagesize(*block) != TARGET_PAGE_SIZE) {
+    if (!*block) {
         return NULL;
     }
     *page = pv_ve_page_of(*block, offset);
