@@ -60,9 +60,10 @@ static unsigned ask_ahead(const PvVePaging *paging, const PvVeAhead *a, uint64_t
 
     *asked = 0;
     for (looked = 0; looked < a->span; looked++) {
+        uint64_t page = a->down ? a->from - looked : a->from + looked;
         PvVeAsked result = PV_VE_ASKED_BEFORE;
 
-        if (!pv_ve_walk(paging, (a->from + looked) << TARGET_PAGE_BITS, &n)) {
+        if (!pv_ve_walk(paging, page << TARGET_PAGE_BITS, &n)) {
             break;
         }
         if (n.missing) {

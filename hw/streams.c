@@ -12,15 +12,40 @@
 #include "pv-ve/hw/streams.h"
 
 #define FIRST_WINDOW    2
+#define LAST_PAGE       MAKE_64BIT_MASK(0, 52)
 #define NEAR            8       /* pages: a touch so far behind is the stream's, too */
+
+/* Where a page is in a stream, or which page is there */
+static uint64_t place(bool down, uint64_t page)
+{
+    return down ? LAST_PAGE - page : page;
+}
 
 static PvVeStream *find(PvVeStreams *s, uint64_t space, uint64_t page, unsigned near)
 {
     for (unsigned i = 0; i < PV_VE_NR_STREAMS; i++) {
         PvVeStream *stream = &s->stream[i];
+        uint64_t ahead = place(stream->down, page) - stream->page;
 
         if (stream->stamp && stream->space == space &&
-            page - stream->page <= stream->next - stream->page + near) {
+            ahead <= stream->next - stream->page + near) {
+            return stream;
+        }
+    }
+    return NULL;
+}
+
+/* One that has gone nowhere so far, and now the other way */
+static PvVeStream *find_turned(PvVeStreams *s, uint64_t space, uint64_t page)
+{
+    for (unsigned i = 0; i < PV_VE_NR_STREAMS; i++) {
+        PvVeStream *stream = &s->stream[i];
+
+        if (stream->stamp && stream->space == space && !stream->window &&
+            !stream->asked && stream->page - place(stream->down, page) == 1) {
+            stream->page = LAST_PAGE - stream->page;
+            stream->next = stream->page + 1;
+            stream->down = !stream->down;
             return stream;
         }
     }
@@ -75,11 +100,12 @@ static PvVeAhead plan(const PvVeStream *stream, uint64_t last, bool in_sequence)
     unsigned under_way = ctpop64(stream->asked);
     PvVeAhead a = {
         .space = stream->space,
-        .from = stream->next,
+        .from = place(stream->down, stream->next),
+        .down = stream->down,
         .span = MIN(NEAR, room),
     };
 
-    if (last > stream->page && last >= stream->next) {
+    if (!stream->down && last > stream->page && last >= stream->next) {
         a.want = MIN(last - stream->next + 1, PV_VE_AHEAD_MAX);
         a.span = MIN(a.want, room);
     }
@@ -93,18 +119,18 @@ static PvVeAhead plan(const PvVeStream *stream, uint64_t last, bool in_sequence)
 PvVeAhead pv_ve_streams_touch(PvVeStreams *s, uint64_t space, uint64_t page,
                               uint64_t last)
 {
-    PvVeStream *stream = find(s, space, page, 0);
+    PvVeStream *stream = find(s, space, page, 0) ?: find_turned(s, space, page);
     bool in_sequence = stream;
 
     if (!stream) {
         stream = find(s, space, page, NEAR);
         if (stream) {
-            jump(s, stream, page);
+            jump(s, stream, place(stream->down, page));
         } else {
             stream = begin(s, space, page);
         }
-    } else if (page != stream->page) {
-        go_on(s, stream, page);
+    } else if (place(stream->down, page) != stream->page) {
+        go_on(s, stream, place(stream->down, page));
     }
     stream->stamp = ++s->stamp;
     return plan(stream, last, in_sequence);
@@ -118,7 +144,8 @@ void pv_ve_streams_asked(PvVeStreams *s, const PvVeAhead *a, unsigned looked,
     for (unsigned i = 0; i < PV_VE_NR_STREAMS; i++) {
         PvVeStream *stream = &s->stream[i];
 
-        if (stream->stamp && stream->space == a->space && stream->next == a->from) {
+        if (stream->stamp && stream->space == a->space && stream->down == a->down &&
+            stream->next == place(a->down, a->from)) {
             stream->asked |= asked << (stream->next - stream->page - 1);
             stream->next += looked;
             return;

@@ -4,7 +4,8 @@
  *
  * A stream is found by the touches of missing pages alone, as nobody tells of a page that
  * was there.  So who goes on behind all that was asked for has used it.  Pages are those
- * of the guest's linear addresses, of 4 KiB; a space tells address spaces apart.
+ * of the guest's linear addresses, of 4 KiB; a space tells address spaces apart.  A
+ * stream can go downwards, too: Linux often gives a file its memory in that order.
  *
  * The caller serializes.  Memory and the work for a touch are bounded, whatever the guest
  * touches.
@@ -19,6 +20,7 @@
 typedef struct PvVeStream {
     uint64_t stamp;             /* of its last touch; 0: none */
     uint64_t space;
+    bool down;                  /* page and next are counted from the other end */
     uint64_t page;              /* touched last */
     uint64_t next;              /* behind all that was looked at: at most page + SPAN;
                                    most often a page that is missing */
@@ -37,7 +39,8 @@ typedef struct PvVeStreams {
 /* What is to be asked for. */
 typedef struct PvVeAhead {
     uint64_t space;
-    uint64_t from;              /* look at the pages from here on */
+    uint64_t from;              /* look at the pages from here on, ... */
+    bool down;                  /* ... downwards */
     unsigned span;              /* so many at most, */
     unsigned want;              /* up to a missing one when so many were asked for */
 } PvVeAhead;

@@ -6,6 +6,8 @@
 #define SPAN    PV_VE_AHEAD_SPAN
 #define MAX_AHEAD PV_VE_AHEAD_MAX
 #define START   0x1000
+#define LAST    (UINT64_MAX >> 12)
+#define HIGH    (LAST - 0x1000) /* as the kernel's */
 #define FAR     0x10000         /* pages between places that have nothing in common */
 
 static PvVeStreams streams;
@@ -38,7 +40,7 @@ static void serve(const PvVeAhead *a, bool come)
     g_assert_cmpuint(a->want, <=, MAX_AHEAD);
     g_assert_cmpuint(a->span, <=, SPAN);
     for (looked = 0; looked < a->span; looked++) {
-        bool *page = &there[a->from + looked];
+        bool *page = &there[a->down ? a->from - looked : a->from + looked];
 
         if (!*page) {
             if (!left--) {
@@ -96,6 +98,93 @@ static void test_sequence(void)
     g_assert_cmpuint(walk(START, 1024, 1), <, 1024 / MAX_AHEAD + 8);
     g_assert_cmpuint(streams.missed, ==, 0);
     g_assert_cmpuint(streams.asked - streams.hit, <=, MAX_AHEAD);
+}
+
+static void test_down(void)
+{
+    unsigned faults = 0;
+
+    begin();
+    for (unsigned i = 0; i < 1024; i++) {
+        if (!there[START - i]) {
+            touch_and_serve(START - i);
+            faults++;
+        }
+    }
+    g_assert_cmpuint(faults, <, 1024 / MAX_AHEAD + 8);
+    g_assert_cmpuint(streams.missed, ==, 0);
+    g_assert_cmpuint(streams.asked - streams.hit, <=, MAX_AHEAD);
+}
+
+/* Each begins where another has begun, and goes the other way. */
+static void test_both_ways(void)
+{
+    begin();
+    for (unsigned i = 0; i < 512; i++) {
+        walk(START + i, 1, 1);
+        walk(START - 1 - i, 1, 1);
+    }
+    g_assert_cmpuint(streams.asked - streams.hit - streams.missed, <=, 2 * MAX_AHEAD);
+    g_assert_cmpuint(streams.hit, >, 900);
+}
+
+/* To and fro is no stream. */
+static void test_to_and_fro(void)
+{
+    begin();
+    for (unsigned i = 0; i < 100; i++) {
+        PvVeAhead a = touch(START + (i & 1) * 2);
+
+        serve(&a, false);
+    }
+    check(0, 0, 0);
+}
+
+static void test_down_operand(void)
+{
+    PvVeAhead a;
+
+    begin();
+    a = pv_ve_streams_touch(&streams, 0, START, START + 20);
+    serve(&a, false);
+    a = touch(START - 1);
+    g_assert_cmpuint(a.want, ==, 0);            /* another one */
+    check(20, 0, 0);
+    touch(HIGH);
+    a = pv_ve_streams_touch(&streams, 0, HIGH - 1, HIGH + 20);
+    g_assert_cmphex(a.from, ==, HIGH - 2);
+    g_assert_true(a.down);
+    g_assert_cmpuint(a.want, ==, 2);
+    g_assert_cmpuint(a.span, ==, SPAN - 1);
+}
+
+/* Who has gone up turns only as a new stream, and nobody for another address space. */
+static void test_turned(void)
+{
+    PvVeAhead a;
+
+    begin();
+    touch(START);
+    touch(START + 1);
+    g_assert_cmpuint(touch(START).want, ==, 0);
+    touch(START + FAR);
+    a = pv_ve_streams_touch(&streams, 1, START + FAR - 1, 0);
+    g_assert_cmpuint(a.want, ==, 0);
+}
+
+/* Two that are at the same place, counted from either end */
+static void test_mirrored(void)
+{
+    PvVeAhead a;
+
+    begin();
+    touch(START + 1);
+    touch(LAST - START);
+    a = touch(LAST - START - 1);
+    g_assert_true(a.down);
+    pv_ve_streams_asked(&streams, &a, 1, 1);
+    g_assert_cmphex(streams.stream[0].next, ==, START + 2);
+    g_assert_cmphex(streams.stream[1].next, ==, START + 3);
 }
 
 /* The first one is never asked for, and of a second one nothing is known. */
@@ -362,6 +451,12 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/streams/window", test_window);
     g_test_add_func("/streams/sequence", test_sequence);
+    g_test_add_func("/streams/down", test_down);
+    g_test_add_func("/streams/both-ways", test_both_ways);
+    g_test_add_func("/streams/to-and-fro", test_to_and_fro);
+    g_test_add_func("/streams/down-operand", test_down_operand);
+    g_test_add_func("/streams/turned", test_turned);
+    g_test_add_func("/streams/mirrored", test_mirrored);
     g_test_add_func("/streams/new", test_new);
     g_test_add_func("/streams/random", test_random);
     g_test_add_func("/streams/strides", test_strides);
