@@ -9,7 +9,6 @@ from types import SimpleNamespace
 
 from lib import report
 from lib.postcopy import Pair, event_time
-from lib.vm import Hang
 from linux import guest
 
 import busy
@@ -66,19 +65,6 @@ def prepare(pair, args):
                         max_postcopy_bandwidth=int(args.background * (1 << 20)))
 
 
-def precopy(pair):
-    """Until all memory was sent once"""
-    # What is left then is not so little that the migration ends by itself. (With 0 it would
-    # end without having looked at what was written since.)
-    pair.source.cmd("migrate-set-parameters", max_bandwidth=pair.bandwidth, downtime_limit=1)
-    state = {"status": "setup"}
-    while state.get("ram", {}).get("dirty-sync-count", 0) < 2:
-        if state["status"] not in ("setup", "active"):
-            raise Hang(f"{pair.name}: precopy: {state['status']}")
-        time.sleep(PAUSE)
-        state = pair.source.cmd("query-migrate")
-
-
 def switch(pair):
     """(when the source stood still, when the target ran)"""
     running = pair.switch()
@@ -120,7 +106,7 @@ def migrate(pair, case, args, progress):
     pair.migrate()
     if not case.at_once:
         progress.show("precopy")
-        precopy(pair)
+        pair.precopy(lambda: time.sleep(PAUSE))
     idle = Idle(pair.target)
     idle.look()
     stop, running = switch(pair)
@@ -138,7 +124,7 @@ def migrate_plainly(pair, case, _args, progress):
     progress.show("precopy")
     pair.migrate()
     if not case.at_once:
-        precopy(pair)
+        pair.precopy(lambda: time.sleep(PAUSE))
     idle = Idle(pair.source)
     idle.look()
     start = time.time()

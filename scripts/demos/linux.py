@@ -124,9 +124,7 @@ def start_guest(where, linux, args, on, progress):
 def precopy(pair, watch, progress):
     """Until all memory was sent once; what was written since is sent again in postcopy."""
     progress.show("precopy")
-    pair.source.cmd("migrate-set-parameters", max_bandwidth=pair.bandwidth)
-    while pair.source.cmd("query-migrate").get("ram", {}).get("dirty-sync-count", 0) < 2:
-        watch.during(pair.source, watch.where.pause)
+    pair.precopy(lambda: watch.during(pair.source, watch.where.pause))
 
 
 def migrate(pair, watch, args, progress):

@@ -79,6 +79,19 @@ class Pair:
     def migrate(self):
         self.source.cmd("migrate", uri="unix:" + self.near)
 
+    def precopy(self, meanwhile):
+        """Until all memory was sent once.  `meanwhile` is called again and again."""
+        # What is left then is not so little that the migration ends by itself. (With 0 it
+        # would end without having looked at what was written since.)
+        self.source.cmd("migrate-set-parameters", max_bandwidth=self.bandwidth,
+                        downtime_limit=1)
+        state = {"status": "setup"}
+        while state.get("ram", {}).get("dirty-sync-count", 0) < 2:
+            if state["status"] not in ("setup", "active"):
+                raise Hang(f"{self.name}: precopy: {state['status']}")
+            meanwhile()
+            state = self.source.cmd("query-migrate")
+
     def switch(self):
         """
         Starts postcopy.  Returns when the guest runs on the target: the time of that,
