@@ -9,8 +9,6 @@
 
 #include <linux/mm.h>
 #include <linux/module.h>
-#include <linux/pid.h>
-#include <linux/pid_namespace.h>
 #include <linux/rcupdate.h>
 #include <linux/sched.h>
 #include <linux/sched/mm.h>
@@ -60,6 +58,13 @@ static void name_cpu_area(int number)
 	name_memory((void *)base, min(size, PMD_SIZE), PV_VE_CLASS_NOW);
 }
 
+static void look_at_interrupt_stack(int number)
+{
+	unsigned long end = (unsigned long)per_cpu(pcpu_hot.hardirq_stack_ptr, number) + 8;
+
+	pv_ve_look_at_stack(end - IRQ_STACK_SIZE, IRQ_STACK_SIZE);
+}
+
 static void name_cpus(void)
 {
 	int number;
@@ -68,6 +73,7 @@ static void name_cpus(void)
 		const struct pv_ve_cpu *cpu = per_cpu_ptr(&pv_ve_cpus, number);
 
 		name_cpu_area(number);
+		look_at_interrupt_stack(number);
 		if (!cpu->info || !cpu->page)
 			continue;
 		name_memory(cpu->info, PV_VE_AREA_SIZE, PV_VE_CLASS_NOW);
@@ -116,8 +122,12 @@ static void name_stack(struct task_struct *task, unsigned int class)
 
 	if (!stack)
 		return;
+	if (class <= PV_VE_CLASS_RECENT)
+		pv_ve_look_at_stack(stack, THREAD_SIZE);
 	if (READ_ONCE(task->on_cpu) || pointer < stack || pointer >= stack + THREAD_SIZE)
 		pointer = stack;
+	/* The scheduler looks whether its end is as it was. */
+	name_page_at(stack, class);
 	for (address = pointer; address < stack + THREAD_SIZE; address += PAGE_SIZE)
 		name_page_at(address, class);
 }
@@ -142,26 +152,13 @@ static void name_process(struct task_struct *leader, unsigned int class)
 	mmput_async(mm);
 }
 
-static struct task_struct *next_task_from(int *number)
-{
-	struct task_struct *task = NULL;
-	struct pid *pid;
-
-	rcu_read_lock();
-	while (!task && (pid = find_ge_pid(*number, &init_pid_ns))) {
-		*number = pid_nr(pid) + 1;
-		task = get_pid_task(pid, PIDTYPE_PID);
-	}
-	rcu_read_unlock();
-	return task;
-}
-
 static void name_tasks(unsigned int class, u64 now)
 {
 	struct task_struct *task;
 	int number = 1;
 
-	while (pv_ve_is_announced() && (task = next_task_from(&number))) {
+	while (pv_ve_is_announced() && (task = pv_ve_task_from(&number))) {
+		number++;
 		if (class_of(task, now) == class)
 			name_task(task, class);
 		if (thread_group_leader(task) && class_of_process(task, now) == class)
@@ -190,16 +187,20 @@ void pv_ve_describe(void)
 {
 	u64 now = READ_ONCE(current->se.exec_start);
 
+	pv_ve_heat_look();
 	name_module();
 	name_cpus();
 	pv_ve_name_entry_area();
 	name_idle_tasks();
 	name_tasks(PV_VE_CLASS_NOW, now);
 	pv_ve_name_kernel_tables();
-	pv_ve_name_data();
 	name_tasks(PV_VE_CLASS_RECENT, now);
+	pv_ve_name_used_image();
+	pv_ve_name_used(PV_VE_USED_SMALL, PV_VE_CLASS_RECENT);
+	pv_ve_name_used(PV_VE_USED_LARGE, PV_VE_CLASS_REST);
 	name_tasks(PV_VE_CLASS_REST, now);
-	pv_ve_name_text();
+	pv_ve_name_image();
 	pv_ve_name_page_structs();
 	pv_ve_name_kernel_memory();
+	pv_ve_looked_for_used();
 }

@@ -21,6 +21,7 @@
 struct mm_struct;
 struct pci_dev;
 struct pt_regs;
+struct task_struct;
 struct ve_info;
 
 /* What became of a fault */
@@ -80,9 +81,9 @@ extern struct pv_ve_host pv_ve_host;
 /* Classes of urgent pages */
 enum pv_ve_class {
 	PV_VE_CLASS_NOW,	/* the kernel's own, tasks that run or could run */
-	PV_VE_CLASS_RECENT,	/* tasks that ran lately */
-	PV_VE_CLASS_REST,	/* the other tasks */
-	PV_VE_CLASS_LAST,	/* text, and what else is the kernel's */
+	PV_VE_CLASS_RECENT,	/* tasks that ran lately, pages in use */
+	PV_VE_CLASS_REST,	/* the other tasks, large pages in use */
+	PV_VE_CLASS_LAST,	/* what else is the kernel's */
 };
 
 /* The last description of this guest */
@@ -172,12 +173,41 @@ void pv_ve_urgent_look(void);
 /* describe.c */
 void pv_ve_describe(void);
 
+/* tasks.c */
+struct task_struct *pv_ve_task_from(int *number);
+
+/* heat.c */
+void pv_ve_heat_begin(void);
+void pv_ve_heat_look(void);
+
+/* stacks.c */
+void pv_ve_stacks_begin(void);
+void pv_ve_stacks_end(void);
+bool pv_ve_is_on_stack(unsigned long address);
+void pv_ve_look_at_stack(unsigned long stack, unsigned long size);
+
+/* used.c */
+enum pv_ve_used {
+	PV_VE_USED_SMALL,
+	PV_VE_USED_LARGE,
+	PV_VE_USED_KINDS
+};
+
+void pv_ve_used_begin(void);
+void pv_ve_used_end(void);
+bool pv_ve_looks_for_used(void);
+void pv_ve_looked_for_used(void);
+bool pv_ve_is_used(unsigned long frame, enum pv_ve_used kind);
+void pv_ve_used(unsigned long frame, enum pv_ve_used kind);
+void pv_ve_used_age(enum pv_ve_used kind);
+void pv_ve_name_used(enum pv_ve_used kind, unsigned int class);
+
 /* tables.c */
 void pv_ve_name_tables_of(struct mm_struct *mm, unsigned int class);
 void pv_ve_name_kernel_tables(void);
 void pv_ve_name_entry_area(void);
-void pv_ve_name_data(void);
-void pv_ve_name_text(void);
+void pv_ve_name_used_image(void);
+void pv_ve_name_image(void);
 void pv_ve_name_page_structs(void);
 
 /* memory.c */
@@ -193,6 +223,7 @@ void pv_ve_lists_counts(u64 *named, u64 *not_named);
 void pv_ve_lists_withdraw(void);
 void pv_ve_lists_free(void);
 void pv_ve_name(u64 pfn, u64 count, unsigned int class);
+void pv_ve_name_bitmap(u64 pfn, u64 bits, unsigned int class);
 
 /* stats.c */
 void pv_ve_stats_create(void);

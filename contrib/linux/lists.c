@@ -165,14 +165,14 @@ static struct pv_ve_urgent_list *next_list(struct chain *chain)
 	return list;
 }
 
-static bool add_entry(struct chain *chain, u64 pfn, u64 count, unsigned int class)
+static bool add_entry(struct chain *chain, u64 where, u64 what)
 {
 	struct pv_ve_urgent_list *list = next_list(chain);
 
 	if (!list)
 		return false;
-	list->entry[list->count].where = pfn << PAGE_SHIFT | class;
-	list->entry[list->count].what = count;
+	list->entry[list->count].where = where;
+	list->entry[list->count].what = what;
 	list->count++;
 	return true;
 }
@@ -218,8 +218,19 @@ void pv_ve_name(u64 pfn, u64 count, unsigned int class)
 
 	if (entry && count == 1 && extend_entry(entry, pfn, class))
 		return;
-	if (add_entry(chain, pfn, count, class))
+	if (add_entry(chain, pfn << PAGE_SHIFT | class, count))
 		pages += count;
 	else
 		left_out += count;
+}
+
+/* Of 64 pages from that one on those whose bits are set */
+void pv_ve_name_bitmap(u64 pfn, u64 bits, unsigned int class)
+{
+	if (!bits)
+		return;
+	if (add_entry(unpublished(), pfn << PAGE_SHIFT | PV_VE_URGENT_BITMAP | class, bits))
+		pages += hweight64(bits);
+	else
+		left_out += hweight64(bits);
 }

@@ -73,13 +73,22 @@ static const pmd_t *find_pmd(struct mm_struct *mm, unsigned long address,
 	return pmd;
 }
 
+/* Most of a process's tables are of this level, and few of them in use. */
+static unsigned int class_of_last(u64 frame, unsigned int class)
+{
+	if (class > PV_VE_CLASS_RECENT)
+		return class;
+	return pv_ve_looks_for_used() && !pv_ve_is_used(frame, PV_VE_USED_SMALL) ?
+	       PV_VE_CLASS_REST : PV_VE_CLASS_RECENT;
+}
+
 static void name_last_level(const pmd_t *pmd, unsigned long count, unsigned int class)
 {
 	while (count--) {
 		pmd_t entry = READ_ONCE(*pmd++);
 
 		if (pmd_present(entry) && !pmd_leaf(entry))
-			pv_ve_name(pmd_pfn(entry), 1, class);
+			pv_ve_name(pmd_pfn(entry), 1, class_of_last(pmd_pfn(entry), class));
 	}
 }
 
@@ -244,30 +253,30 @@ static void name_image(unsigned long address, u64 entry, u64 count, unsigned int
 			pv_ve_name(frame, 1, class);
 }
 
-static void name_if_data(unsigned long address, u64 entry, u64 count)
+static void name_if_used(unsigned long address, u64 entry, u64 count)
 {
-	if (entry & _PAGE_RW)
-		name_image(address, entry, count, PV_VE_CLASS_NOW);
+	for (; count--; address += PAGE_SIZE, entry += PAGE_SIZE)
+		if (pv_ve_is_on_stack(address))
+			name_image(address, entry, 1, PV_VE_CLASS_NOW);
 }
 
-static void name_if_text(unsigned long address, u64 entry, u64 count)
+static void name_anyway(unsigned long address, u64 entry, u64 count)
 {
-	if (!(entry & _PAGE_RW))
-		name_image(address, entry, count, PV_VE_CLASS_LAST);
+	name_image(address, entry, count, PV_VE_CLASS_LAST);
 }
 
-/* The kernel's and modules' */
-void pv_ve_name_data(void)
+/* What of the kernel and modules was used lately, as far as that is known */
+void pv_ve_name_used_image(void)
 {
 	walk_kernel(&(struct walk){ .first = __START_KERNEL_map, .last = MODULES_END - 1,
-				    .leaf = name_if_data });
+				    .leaf = name_if_used });
 }
 
-/* With the data that is only read */
-void pv_ve_name_text(void)
+/* All of it; what of its data was written just now is sent early anyway. */
+void pv_ve_name_image(void)
 {
 	walk_kernel(&(struct walk){ .first = __START_KERNEL_map, .last = MODULES_END - 1,
-				    .leaf = name_if_text });
+				    .leaf = name_anyway });
 }
 
 static void name_page_structs(unsigned long address, u64 entry, u64 count)

@@ -9,31 +9,42 @@
 
 #include <linux/atomic.h>
 #include <linux/jiffies.h>
-#include <linux/ktime.h>
 #include <linux/minmax.h>
+#include <linux/sched.h>
+#include <linux/time64.h>
 #include <linux/workqueue.h>
+#include <asm/current.h>
 
 #define PAUSE_MS	150
-#define MAX_SHARE	20		/* of the time, one part in so many is spent on it */
+#define MAX_SHARE	10		/* of the time, one part in so many is spent on it */
 
 struct pv_ve_description pv_ve_last;
 
+/* Ahead of other tasks, however many there are: the switch may be near. */
+static struct workqueue_struct *queue;
 static atomic_t active;
+static bool begun;			/* of this announcement something was described */
 
 static void describe(struct work_struct *unused);
 static DECLARE_DELAYED_WORK(work, describe);
 
 static void describe_once(void)
 {
-	ktime_t start = ktime_get();
+	u64 start = READ_ONCE(current->se.sum_exec_runtime);
 
+	if (!begun) {
+		pv_ve_used_begin();
+		pv_ve_heat_begin();
+		pv_ve_stacks_begin();
+		begun = true;
+	}
 	pv_ve_lists_begin();
 	pv_ve_describe();
 	if (!pv_ve_is_announced())
 		return;			/* perhaps on the target: it is not complete */
 	pv_ve_lists_publish();
 	pv_ve_lists_counts(&pv_ve_last.pages, &pv_ve_last.left_out);
-	pv_ve_last.took_us = ktime_us_delta(ktime_get(), start);
+	pv_ve_last.took_us = (READ_ONCE(current->se.sum_exec_runtime) - start) / NSEC_PER_USEC;
 	pv_ve_last.number++;
 }
 
@@ -41,11 +52,14 @@ static void describe(struct work_struct *unused)
 {
 	if (pv_ve_is_announced()) {
 		describe_once();
-		queue_delayed_work(system_unbound_wq, &work,
+		queue_delayed_work(queue, &work,
 				   max(msecs_to_jiffies(PAUSE_MS),
 				       usecs_to_jiffies(MAX_SHARE * pv_ve_last.took_us)));
 		return;
 	}
+	pv_ve_stacks_end();
+	pv_ve_used_end();
+	begun = false;
 	pv_ve_lists_withdraw();
 	atomic_set(&active, 0);
 	smp_mb__after_atomic();		/* mark, then look; the interrupt does the reverse */
@@ -56,12 +70,15 @@ static void describe(struct work_struct *unused)
 void pv_ve_urgent_look(void)
 {
 	if (pv_ve_lists_head() && pv_ve_is_announced() && !atomic_xchg(&active, 1))
-		queue_delayed_work(system_unbound_wq, &work, 0);
+		queue_delayed_work(queue, &work, 0);
 }
 
 void pv_ve_urgent_begin(void)
 {
-	if (pv_ve_host.features & PV_VE_F_URGENT && !pv_ve_lists_init())
+	if (!(pv_ve_host.features & PV_VE_F_URGENT))
+		return;
+	queue = alloc_workqueue(KBUILD_MODNAME, WQ_UNBOUND | WQ_HIGHPRI, 1);
+	if (!queue || !pv_ve_lists_init())
 		pv_ve_host.features &= ~PV_VE_F_URGENT;
 }
 
@@ -69,5 +86,10 @@ void pv_ve_urgent_begin(void)
 void pv_ve_urgent_end(void)
 {
 	cancel_delayed_work_sync(&work);
+	if (queue)
+		destroy_workqueue(queue);
+	queue = NULL;
+	pv_ve_stacks_end();
+	pv_ve_used_end();
 	pv_ve_lists_free();
 }

@@ -59,6 +59,7 @@ class Image:
             "bin/load": build / "guests/linux/load",
             "bin/kexec": build / "guests/linux/kexec",
             "bin/files": build / "guests/linux/files",
+            "bin/heat": build / "guests/linux/heat",
             "pv_ve.ko": build / "linux" / self.release / "pv_ve.ko",
             **{f"{name}.ko": build / f"guests/linux/{name}/{name}.ko" for name in modules},
             **self.modules(work, "virtio_blk"),
