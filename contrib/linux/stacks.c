@@ -114,6 +114,7 @@ static void look_at_own(const unsigned long *word, unsigned long size)
 static enum hrtimer_restart sample(struct hrtimer *timer)
 {
 	struct sampler *sampler = container_of(timer, struct sampler, timer);
+
 	if (!pv_ve_is_announced() || !sampler->left--)
 		return HRTIMER_NORESTART;
 	look_at_own(task_stack_page(current), THREAD_SIZE);
