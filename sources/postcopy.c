@@ -54,7 +54,6 @@ static PvVePageState page_state(RAMBlock *block, ram_addr_t offset)
     return PV_VE_PAGE_MISSING;
 }
 
-
 /*
  * Migration asks the source again each time it is told to.  Once is enough: it
  * remembers what it asked for, and repeats that after a recovery.
