@@ -130,5 +130,7 @@ LOADS = {load.name: load for load in (
              "memcached, nine reads to a write"),
     Checking("redis", "redis", "redis-server", "kv", "keys", "Redis, nine reads to a write"),
     Checking("compile", "tcc", "tcc", "compile", "sources", "compile jobs"),
-    Checking("mixed", "mixed", "", "mixed", "pages",
-             "requests that compute, use memory, files and pipes"))}
+    Checking("mixed", "mixed", "", "requests", "pages",
+             "requests that compute, use memory, files and pipes"),
+    Checking("copies", "copies", "", "requests", "pages",
+             "requests that read, write and send files"))}

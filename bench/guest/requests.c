@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Requests of a server that has no name: each computes, reads and writes random pages
- * of a large region and a record of a file, and has a record carried by the kernel
- * from the file into a pipe, from there into the region.
+ * Requests of a server that has no name, on a large region and on a file.
  *
- *   mixed CLIENTS PAGES FILE LOG
+ *   requests mixed|copies CLIENTS PAGES FILE LOG
  *
- * Every client has PAGES pages and as many records of its own, and verifies each that
- * it reads; in the end it verifies all, and `OPERATIONS operations, PAGES pages are
- * right` is printed. A wrong one ends all.
+ * mixed: each computes, reads random pages of the region, writes one of them and a
+ * record of the file, and has a record carried by the kernel from the file into a
+ * pipe, from there into the region.  copies: it is the kernel that first touches the
+ * pages and the records, as it writes those to the file and reads these from there.
+ *
+ * Every client has PAGES pages, and as many records in a file of its own, FILE.NUMBER,
+ * as writers of one file exclude each other. It verifies each that it reads; in the
+ * end it verifies all, and `OPERATIONS operations, PAGES pages are right` is printed.
+ * A wrong one ends all.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -22,15 +26,18 @@
 #define PAGE 4096
 #define WORDS (PAGE / sizeof(uint64_t))
 #define TOUCHED 8               /* pages of one operation */
+#define COPIED 8                /* pages and records, each */
 #define ROUNDS 500000           /* of its computing */
 
-static int pages, fd;
+static const char *file_name;
+static int pages;
+static void (*request)(struct client *client);
 static volatile uint64_t computed;
 
 struct part {
     uint64_t (*page)[WORDS];    /* of the region; one more is for records */
     uint32_t *version;          /* of each page, and of the record with that number */
-    int pipe[2];
+    int fd, pipe[2];
 };
 
 static struct part *part(const struct client *client)
@@ -59,29 +66,39 @@ static void check(const struct client *client, int number, const uint64_t *page,
     }
 }
 
-static off_t place(const struct client *client, int number)
+static void write_record(const struct client *client, int number)
 {
-    return ((off_t)client->number * pages + number) * PAGE;
+    off_t at = (off_t)number * PAGE;
+
+    if (pwrite(part(client)->fd, part(client)->page[number], PAGE, at) != PAGE) {
+        err(1, "write");
+    }
+}
+
+static void read_record(const struct client *client, int number)
+{
+    off_t at = (off_t)number * PAGE;
+
+    if (pread(part(client)->fd, part(client)->page[number], PAGE, at) != PAGE) {
+        err(1, "read");
+    }
+    check(client, number, part(client)->page[number], "record");
 }
 
 /* Page and record get a new version. */
 static void change(const struct client *client, int number)
 {
-    uint64_t *page = part(client)->page[number];
-
     part(client)->version[number]++;
-    fill(client, number, page);
-    if (pwrite(fd, page, PAGE, place(client, number)) != PAGE) {
-        err(1, "write");
-    }
+    fill(client, number, part(client)->page[number]);
+    write_record(client, number);
 }
 
 static void carry(const struct client *client, int number)
 {
     uint64_t *to = part(client)->page[pages];
-    off_t from = place(client, number);
+    off_t from = (off_t)number * PAGE;
 
-    if (sendfile(part(client)->pipe[1], fd, &from, PAGE) != PAGE ||
+    if (sendfile(part(client)->pipe[1], part(client)->fd, &from, PAGE) != PAGE ||
         read(part(client)->pipe[0], to, PAGE) != PAGE) {
         err(1, "a record through a pipe");
     }
@@ -91,7 +108,13 @@ static void carry(const struct client *client, int number)
 static void prepare(struct client *client)
 {
     struct part *new = calloc(1, sizeof(*new));
+    char name[200];
 
+    snprintf(name, sizeof(name), "%s.%d", file_name, client->number);
+    new->fd = open(name, O_RDWR | O_CREAT, 0600);
+    if (new->fd < 0) {
+        err(1, "%s", name);
+    }
     new->page = mmap(NULL, (size_t)(pages + 1) * PAGE, PROT_READ | PROT_WRITE,
                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     new->version = calloc(pages, sizeof(*new->version));
@@ -104,7 +127,7 @@ static void prepare(struct client *client)
     }
 }
 
-static void operate(struct client *client)
+static void mixed(struct client *client)
 {
     uint64_t result = client->random;
 
@@ -121,6 +144,24 @@ static void operate(struct client *client)
     carry(client, next(&client->random) % pages);
 }
 
+static void copies(struct client *client)
+{
+    int number;
+
+    for (int i = 0; i < COPIED; i++) {
+        write_record(client, next(&client->random) % pages);
+        number = next(&client->random) % pages;
+        read_record(client, number);
+    }
+    change(client, number);
+    carry(client, next(&client->random) % pages);
+}
+
+static void operate(struct client *client)
+{
+    request(client);
+}
+
 static void verify(struct client *client)
 {
     for (int i = 0; i < pages; i++) {
@@ -133,16 +174,17 @@ int main(int argc, char **argv)
 {
     int clients;
 
-    if (argc != 5) {
-        errx(2, "usage: mixed CLIENTS PAGES FILE LOG");
+    if (argc == 6) {
+        request = !strcmp(argv[1], "mixed") ? mixed :
+                  !strcmp(argv[1], "copies") ? copies : NULL;
     }
-    clients = atoi(argv[1]);
-    pages = atoi(argv[2]);
-    fd = open(argv[3], O_RDWR | O_CREAT, 0600);
-    log_name = argv[4];
-    if (fd < 0) {
-        err(1, "%s", argv[3]);
+    if (!request) {
+        errx(2, "usage: requests mixed|copies CLIENTS PAGES FILE LOG");
     }
+    clients = atoi(argv[2]);
+    pages = atoi(argv[3]);
+    file_name = argv[4];
+    log_name = argv[5];
     printf("%ld operations, ", run_clients(clients));
     printf("%d pages are right\n", clients * pages);
     return 0;
