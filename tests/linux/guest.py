@@ -15,7 +15,7 @@ from lib.vm import Hang
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGE = 4096
 MEMORY = "256M"
-KERNEL_ARGS = "console=ttyS0 quiet panic=-1 mitigations=off tsc=nowatchdog"
+KERNEL_ARGS = "console=ttyS0 quiet panic=-1 mitigations=off tsc=nowatchdog no_timer_check"
 COUNTS = ("delivered", "parked_user", "parked_kernel", "at_once", "waited", "abandoned",
           "failed", "notified")
 LOAD = ("compute", "touch", "file", "pipe", "fork", "bad", "stall")
