@@ -35,6 +35,7 @@
 struct link {
     double bandwidth, delay, free_at;
     uint64_t carried;
+    int turn;                           /* the connection that may read first */
 };
 
 struct chunk {
@@ -335,9 +336,23 @@ static bool carry(int i, const struct pollfd *fds)
     return reads;
 }
 
+/* Whoever read last comes last: the link is shared evenly by those who want it. */
+static void carry_all(int way, const struct pollfd *fds)
+{
+    struct link *link = way ? &back : &there;
+
+    for (int n = 0, first = link->turn; n < MAX_CONNECTIONS; n++) {
+        int c = (n + first) % MAX_CONNECTIONS;
+        int i = 2 * c + way;
+
+        if (carry(i, fds + 2 * i)) {
+            link->turn = c + 1;
+        }
+    }
+}
+
 static void step(void)
 {
-    static int turn;
     static struct pollfd fds[2 + 4 * MAX_CONNECTIONS];
     static char line[256];
     double time = now();
@@ -362,14 +377,8 @@ static void step(void)
     if (fds[1].revents) {
         accept_one();
     }
-    /* Whoever read last comes last: the link is shared evenly by those who want it. */
-    for (int n = 0, first = turn; n < 2 * MAX_CONNECTIONS; n++) {
-        int i = (n + first) % (2 * MAX_CONNECTIONS);
-
-        if (carry(i, fds + 2 + 2 * i)) {
-            turn = i + 1;
-        }
-    }
+    carry_all(0, fds + 2);
+    carry_all(1, fds + 2);
 }
 
 int main(int argc, char **argv)
