@@ -154,6 +154,10 @@ bool pv_ve_goes_on_without(struct pt_regs *regs, const struct pv_ve_fault *f);
 bool pv_ve_in_module(unsigned long ip);
 void pv_ve_sigbus(struct pt_regs *regs, const struct pv_ve_fault *f);
 
+/* copy.c */
+void pv_ve_find_file_copy(void);
+bool pv_ve_in_file_copy(const struct pt_regs *regs);
+
 /* notify.c */
 int pv_ve_irqs_request(struct pci_dev *dev);
 void pv_ve_irqs_free(void);

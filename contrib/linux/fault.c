@@ -62,11 +62,23 @@ static bool is_text(unsigned long ip)
 }
 
 /*
+ * kmap_atomic() keeps preemption off for the sake of mappings that 64-bit kernels do not
+ * have.  All writes to files go through a copy to the page cache under it.  There, and if
+ * nobody else keeps preemption off, the task can do without for as long as it sleeps.
+ */
+static bool is_in_file_copy(struct pt_regs *regs)
+{
+	return !user_mode(regs) && pagefault_disabled() &&
+	       preempt_count() == 2 * PREEMPT_DISABLE_OFFSET && pv_ve_in_file_copy(regs);
+}
+
+/*
  * May the task sleep here?  In the kernel where it may be preempted, since sleeping does
  * nothing else there (schedule_as_preempted()), unless one of these holds:
  *
  *   no CONFIG_PREEMPTION	code may count on not being preempted
- *   preemption off		spinlocks, interrupts, per-CPU data, the FPU; one is our own
+ *   preemption off		spinlocks, interrupts, per-CPU data, the FPU; one is our own,
+ *				and one more is the file copy's
  *   RCU reader		a sleeper is not among the readers that are waited for
  *   state not running		about to sleep for another reason: ours would lose its wake-up
  *   sched_rt_mutex		inside of schedule() for an RT mutex, which has one level
@@ -80,11 +92,11 @@ static bool is_text(unsigned long ip)
  * pagefault_disable(): it is to keep out the locks of the page fault handler, and we take
  * none.  Who spins for the owner of a mutex stops when that does not run.
  */
-static bool may_sleep(struct pt_regs *regs)
+static bool may_sleep(struct pt_regs *regs, bool in_file_copy)
 {
 	if (user_mode(regs))
 		return true;
-	if (preempt_count() != PREEMPT_DISABLE_OFFSET || rcu_preempt_depth() ||
+	if (preempt_count() != (1 + in_file_copy) * PREEMPT_DISABLE_OFFSET || rcu_preempt_depth() ||
 	    READ_ONCE(current->__state) != TASK_RUNNING || is_idle_task(current))
 		return false;
 #ifdef CONFIG_RT_MUTEXES
@@ -111,15 +123,26 @@ static void rest(void)
 		halt();
 }
 
+/* Preemption is on while the task sleeps, when our own part of the count is given back, too. */
+static enum pv_ve_result park_in_file_copy(const struct pv_ve_fault *f)
+{
+	enum pv_ve_result result;
+
+	preempt_enable();
+	result = pv_ve_park(f, false);
+	preempt_disable();
+	return result;
+}
+
 /* The page of an access in the kernel never comes. */
-static void failed_in_kernel(struct pt_regs *regs, const struct pv_ve_fault *f, bool slept)
+static void failed_in_kernel(struct pt_regs *regs, const struct pv_ve_fault *f, bool can_sleep)
 {
 	if (pv_ve_goes_on_without(regs, f))
 		return;
 	/* No way to go on, but others can.  The page may come back. */
 	pr_err_ratelimited("%s[%d]: page %#llx failed, needed at %pS\n", current->comm,
 			   current->pid, f->gpa, (void *)regs->ip);
-	if (slept)
+	if (can_sleep)
 		schedule_timeout_idle(HZ);
 	else
 		rest();
@@ -137,7 +160,8 @@ bool pv_ve_handle(struct pt_regs *regs, struct ve_info *ve)
 		.epoch = ve_epoch(ve),
 	};
 	bool user = user_mode(regs);
-	bool sleeps = may_sleep(regs);
+	bool in_file_copy = is_in_file_copy(regs);
+	bool sleeps = may_sleep(regs, in_file_copy);
 	enum pv_ve_result result;
 
 	if (!ve->exit_reason) {
@@ -146,7 +170,12 @@ bool pv_ve_handle(struct pt_regs *regs, struct ve_info *ve)
 	}
 	pv_ve_inc(PV_VE_N_DELIVERED);
 	trace_pv_ve_fault(regs->ip, user, sleeps, &f, ve->exit_qual);
-	result = sleeps ? pv_ve_park(&f, user) : pv_ve_wait(&f);
+	if (!sleeps)
+		result = pv_ve_wait(&f);
+	else if (in_file_copy)
+		result = park_in_file_copy(&f);
+	else
+		result = pv_ve_park(&f, user);
 	trace_pv_ve_end(&f, result);
 	if (result != PV_VE_GONE)
 		return true;
@@ -154,6 +183,6 @@ bool pv_ve_handle(struct pt_regs *regs, struct ve_info *ve)
 	if (user)
 		pv_ve_sigbus(regs, &f);
 	else
-		failed_in_kernel(regs, &f, sleeps);
+		failed_in_kernel(regs, &f, sleeps && !in_file_copy);
 	return true;
 }

@@ -88,6 +88,7 @@ static int __init pv_ve_init(void)
 		pr_err("this kernel does not tell where its exception tables are\n");
 		return -ENODEV;
 	}
+	pv_ve_find_file_copy();
 	pv_ve_kvm_find();
 	pv_ve_cpus_init();
 	ret = pv_ve_attach();

@@ -123,6 +123,42 @@ static int kernel_write_child(int i)
     return check(area + i * PAGE, i, 2);
 }
 
+static int files[COUNT];
+
+/* One page of each, in the page cache */
+static void offer_files(void)
+{
+    for (int i = 0; i < COUNT; i++) {
+        volatile char *cached;
+
+        files[i] = file();
+        if (pwrite(files[i], area + i * PAGE, PAGE, 0) != PAGE) {
+            die("file");
+        }
+        cached = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, files[i], 0);
+        if (cached == MAP_FAILED) {
+            die("mmap");
+        }
+        (void)*cached;
+        tell((void *)cached);
+        munmap((void *)cached, PAGE);
+    }
+    ready();
+}
+
+/* The kernel copies to the missing page. */
+static int file_write_child(int i)
+{
+    char data[PAGE];
+
+    fill(data, i, 3);
+    if (pwrite(files[i], data, PAGE, 0) != PAGE ||
+        pread(files[i], data, PAGE, 0) != PAGE) {
+        die("file");
+    }
+    return check(data, i, 3);
+}
+
 static sigjmp_buf back;
 static siginfo_t signalled;
 
@@ -404,6 +440,9 @@ int main(int argc, char **argv)
     } else if (!strcmp(mode, "kernel-write")) {
         offer_pages();
         in_children(COUNT, kernel_write_child);
+    } else if (!strcmp(mode, "file-write")) {
+        offer_files();
+        in_children(COUNT, file_write_child);
     } else if (!strcmp(mode, "fail")) {
         offer_pages();
         in_children(1, fail_child);
