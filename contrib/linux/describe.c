@@ -196,6 +196,7 @@ void pv_ve_describe(void)
 	pv_ve_name_kernel_tables();
 	name_tasks(PV_VE_CLASS_RECENT, now);
 	pv_ve_name_used_image();
+	pv_ve_name_used_page_structs();
 	pv_ve_name_used(PV_VE_USED_SMALL, PV_VE_CLASS_RECENT);
 	pv_ve_name_used(PV_VE_USED_LARGE, PV_VE_CLASS_REST);
 	name_tasks(PV_VE_CLASS_REST, now);

@@ -81,7 +81,7 @@ extern struct pv_ve_host pv_ve_host;
 /* Classes of urgent pages */
 enum pv_ve_class {
 	PV_VE_CLASS_NOW,	/* the kernel's own, tasks that run or could run */
-	PV_VE_CLASS_RECENT,	/* tasks that ran lately, pages in use */
+	PV_VE_CLASS_RECENT,	/* tasks that ran lately, pages in use, their structs */
 	PV_VE_CLASS_REST,	/* the other tasks, large pages in use */
 	PV_VE_CLASS_LAST,	/* what else is the kernel's */
 };
@@ -202,6 +202,7 @@ void pv_ve_used_end(void);
 bool pv_ve_looks_for_used(void);
 void pv_ve_looked_for_used(void);
 bool pv_ve_is_used(unsigned long frame, enum pv_ve_used kind);
+bool pv_ve_is_any_used(unsigned long frame);
 void pv_ve_used(unsigned long frame, enum pv_ve_used kind);
 void pv_ve_used_age(enum pv_ve_used kind);
 void pv_ve_name_used(enum pv_ve_used kind, unsigned int class);
@@ -212,6 +213,7 @@ void pv_ve_name_kernel_tables(void);
 void pv_ve_name_entry_area(void);
 void pv_ve_name_used_image(void);
 void pv_ve_name_image(void);
+void pv_ve_name_used_page_structs(void);
 void pv_ve_name_page_structs(void);
 
 /* memory.c */

@@ -279,6 +279,28 @@ void pv_ve_name_image(void)
 				    .leaf = name_anyway });
 }
 
+/* A page holds the structs of 64. */
+static void name_structs_if_used(unsigned long address, u64 entry, u64 count)
+{
+	unsigned long frame = page_to_pfn((struct page *)address);
+
+	BUILD_BUG_ON(PAGE_SIZE / sizeof(struct page) != BITS_PER_LONG);
+	for (; count--; frame += BITS_PER_LONG, entry += PAGE_SIZE)
+		if (pv_ve_is_any_used(frame))
+			pv_ve_name(frame_in(entry), 1, PV_VE_CLASS_RECENT);
+	cond_resched();
+}
+
+/*
+ * Those of pages in use.  Who looks for a page in the page cache, or takes the lock of a
+ * page table, which is in its struct, must not sleep: while that is missing the CPU waits.
+ */
+void pv_ve_name_used_page_structs(void)
+{
+	walk_kernel(&(struct walk){ .first = VMEMMAP_START, .leaf = name_structs_if_used,
+				    .last = VMEMMAP_START + (VMEMMAP_MAX - 1) });
+}
+
 static void name_page_structs(unsigned long address, u64 entry, u64 count)
 {
 	pv_ve_name(frame_in(entry), count, PV_VE_CLASS_LAST);

@@ -115,6 +115,15 @@ bool pv_ve_is_used(unsigned long frame, enum pv_ve_used kind)
 	return frame < frames && (test_bit(frame, fresh[kind]) || test_bit(frame, aged[kind]));
 }
 
+/* Any of the 64 from that one on, which is a multiple of 64 */
+bool pv_ve_is_any_used(unsigned long frame)
+{
+	unsigned long word = BIT_WORD(frame);
+
+	return frame < frames &&
+	       (fresh[PV_VE_USED_SMALL][word] | aged[PV_VE_USED_SMALL][word]);
+}
+
 static void name_word(unsigned long word, u64 bits, enum pv_ve_used kind, unsigned int class)
 {
 	unsigned long bit;
