@@ -9,33 +9,44 @@
 #include <linux/kernel.h>
 #include <linux/ptrace.h>
 #include <linux/string.h>
+#include <linux/uaccess.h>
 #include <linux/uio.h>
 
-static unsigned long start, size;	/* of the function's code; 0: not known */
+struct code {
+	unsigned long start, size;	/* 0: not known */
+};
+
+static struct code file_copy, user_copy;
 
 /* No exported function tells the size by itself: "name+0x0/0x2c0" has it. */
-void pv_ve_find_file_copy(void)
+static struct code code_of(unsigned long function)
 {
 	char text[KSYM_SYMBOL_LEN];
 	const char *slash;
 
-	start = (unsigned long)copy_page_from_iter_atomic;
-	sprint_symbol(text, start);
+	sprint_symbol(text, function);
 	slash = strrchr(text, '/');
-	size = slash ? simple_strtoul(slash + 1, NULL, 0) : 0;
+	return (struct code){ function, slash ? simple_strtoul(slash + 1, NULL, 0) : 0 };
 }
 
-static bool is_inside(unsigned long ip)
+void pv_ve_find_file_copy(void)
 {
-	return ip - start < size;
+	file_copy = code_of((unsigned long)copy_page_from_iter_atomic);
+	user_copy = code_of((unsigned long)rep_movs_alternative);
+}
+
+static bool is_inside(unsigned long ip, const struct code *code)
+{
+	return ip - code->start < code->size;
 }
 
 /*
- * In that function, or in one that it has called and that has nothing on the stack: the
- * copies in assembly for processors without a fast REP MOVSB.
+ * In that function, or in what it calls on processors without a fast REP MOVSB, which has
+ * nothing on the stack but where it returns to.
  */
 bool pv_ve_in_file_copy(const struct pt_regs *regs)
 {
-	return is_inside(regs->ip) ||
-	       is_inside(READ_ONCE_NOCHECK(*(const unsigned long *)regs->sp));
+	return is_inside(regs->ip, &file_copy) ||
+	       (is_inside(regs->ip, &user_copy) &&
+		is_inside(READ_ONCE_NOCHECK(*(const unsigned long *)regs->sp), &file_copy));
 }

@@ -123,29 +123,27 @@ static void rest(void)
 		halt();
 }
 
-/* Preemption is on while the task sleeps, when our own part of the count is given back, too. */
-static enum pv_ve_result park_in_file_copy(const struct pv_ve_fault *f)
-{
-	enum pv_ve_result result;
-
-	preempt_enable();
-	result = pv_ve_park(f, false);
-	preempt_disable();
-	return result;
-}
-
 /* The page of an access in the kernel never comes. */
-static void failed_in_kernel(struct pt_regs *regs, const struct pv_ve_fault *f, bool can_sleep)
+static void failed_in_kernel(struct pt_regs *regs, const struct pv_ve_fault *f, bool sleeps)
 {
 	if (pv_ve_goes_on_without(regs, f))
 		return;
 	/* No way to go on, but others can.  The page may come back. */
 	pr_err_ratelimited("%s[%d]: page %#llx failed, needed at %pS\n", current->comm,
 			   current->pid, f->gpa, (void *)regs->ip);
-	if (can_sleep)
+	if (sleeps)
 		schedule_timeout_idle(HZ);
 	else
 		rest();
+}
+
+static void failed(struct pt_regs *regs, const struct pv_ve_fault *f, bool sleeps)
+{
+	pv_ve_inc(PV_VE_N_FAILED);
+	if (user_mode(regs))
+		pv_ve_sigbus(regs, f);
+	else
+		failed_in_kernel(regs, f, sleeps);
 }
 
 bool pv_ve_handle(struct pt_regs *regs, struct ve_info *ve)
@@ -162,6 +160,7 @@ bool pv_ve_handle(struct pt_regs *regs, struct ve_info *ve)
 	bool user = user_mode(regs);
 	bool in_file_copy = is_in_file_copy(regs);
 	bool sleeps = may_sleep(regs, in_file_copy);
+	bool gives_back = sleeps && in_file_copy;
 	enum pv_ve_result result;
 
 	if (!ve->exit_reason) {
@@ -170,19 +169,14 @@ bool pv_ve_handle(struct pt_regs *regs, struct ve_info *ve)
 	}
 	pv_ve_inc(PV_VE_N_DELIVERED);
 	trace_pv_ve_fault(regs->ip, user, sleeps, &f, ve->exit_qual);
-	if (!sleeps)
-		result = pv_ve_wait(&f);
-	else if (in_file_copy)
-		result = park_in_file_copy(&f);
-	else
-		result = pv_ve_park(&f, user);
+	/* What kmap_atomic() has added to the count; our own part goes when the task sleeps. */
+	if (gives_back)
+		preempt_enable();
+	result = sleeps ? pv_ve_park(&f, user) : pv_ve_wait(&f);
 	trace_pv_ve_end(&f, result);
-	if (result != PV_VE_GONE)
-		return true;
-	pv_ve_inc(PV_VE_N_FAILED);
-	if (user)
-		pv_ve_sigbus(regs, &f);
-	else
-		failed_in_kernel(regs, &f, sleeps && !in_file_copy);
+	if (result == PV_VE_GONE)
+		failed(regs, &f, sleeps);
+	if (gives_back)
+		preempt_disable();
 	return true;
 }
