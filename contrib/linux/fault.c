@@ -62,9 +62,10 @@ static bool is_text(unsigned long ip)
 }
 
 /*
- * kmap_atomic() keeps preemption off for the sake of mappings that 64-bit kernels do not
- * have.  All writes to files go through a copy to the page cache under it.  There, and if
- * nobody else keeps preemption off, the task can do without for as long as it sleeps.
+ * Buffered writes are copied to the page cache under kmap_atomic(), which keeps preemption
+ * off for mappings that 64-bit kernels do not have.  Nothing else there counts on it, not
+ * even as an RCU reader: the writer holds the folio, and its lock.  So if nobody else keeps
+ * preemption off, it may be on while the task sleeps.
  */
 static bool is_in_file_copy(struct pt_regs *regs)
 {
@@ -137,7 +138,7 @@ static void failed_in_kernel(struct pt_regs *regs, const struct pv_ve_fault *f, 
 		rest();
 }
 
-static void failed(struct pt_regs *regs, const struct pv_ve_fault *f, bool sleeps)
+static void page_failed(struct pt_regs *regs, const struct pv_ve_fault *f, bool sleeps)
 {
 	pv_ve_inc(PV_VE_N_FAILED);
 	if (user_mode(regs))
@@ -175,7 +176,7 @@ bool pv_ve_handle(struct pt_regs *regs, struct ve_info *ve)
 	result = sleeps ? pv_ve_park(&f, user) : pv_ve_wait(&f);
 	trace_pv_ve_end(&f, result);
 	if (result == PV_VE_GONE)
-		failed(regs, &f, sleeps);
+		page_failed(regs, &f, sleeps);
 	if (gives_back)
 		preempt_disable();
 	return true;
